@@ -1,0 +1,99 @@
+# make            the program, build/promptmill
+# make demo       edits of models/scenes under mpirun, into a store, and pictures out of it
+# make test       everything that is checked: layers, unit, golden and MPI tests, the program's verbs
+# make deps       install what is missing (Debian, root or sudo), or name it
+# make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
+# make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
+#
+# On a cluster: load modules that bring mpicc, h5pcc or hdf5.pc, and pkg-config files for the rest.
+CC     := mpicc
+BUILD  := build$(if $(SAN),-san)
+PREFIX ?= /usr/local
+RANKS  ?= 2
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := all
+include deps.mk
+
+CPPFLAGS += -Iinclude -D_GNU_SOURCE $(PACKAGE_CFLAGS)
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wwrite-strings
+CFLAGS   ?= -g -O3
+CFLAGS   += -std=c11 -fopenmp $(WARNINGS)
+LDLIBS   += $(PACKAGE_LIBS) -lm
+ifdef SAN
+CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+
+# The kernels are compiled once for each instruction set; the program chooses at start.
+MACHINE := $(shell $(CC) -dumpmachine)
+ifneq ($(filter x86_64%,$(MACHINE)),)
+ISAS       := baseline avx2 avx512
+ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512
+else
+ISAS       := baseline
+endif
+
+KERNELS := $(wildcard src/kernels/isa/*.c)
+SOURCES := $(filter-out $(KERNELS),$(wildcard src/*/*.c))
+LIB     := $(BUILD)/libpm.a
+OBJS    := $(SOURCES:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(i).o))
+PROGRAM := $(BUILD)/promptmill
+JOBS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard jobs/*.c))
+SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+tests    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/test_*.c))
+TESTS   := $(call tests,unit) $(call tests,golden) $(call tests,mpi)
+
+.PHONY: all deps test demo bench install lint format clean
+.SECONDARY:
+all: $(PROGRAM)
+
+$(LIB): $(OBJS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(PROGRAM): $(JOBS) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+$(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
+$(BUILD)/jobs/main.o: CPPFLAGS += -DPM_VERSION='"$(VERSION)"'
+$(BUILD)/%.o: %.c Makefile deps.mk
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+define isa_rule
+$(BUILD)/%.$(1).o: %.c Makefile deps.mk
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DPM_ISA=$(1) -MMD -MP -c $$< -o $$@
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+test: deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(PROGRAM) test-programs
+	@BUILD=$(BUILD) tests/run.sh
+.PHONY: test-programs
+test-programs: $(TESTS)
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$(shell nproc) $(PROGRAM)
+	@BUILD=$(BUILD) RANKS=$(RANKS) jobs/demo.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/promptmill
+	install $(PROGRAM) $(DESTDIR)$(PREFIX)/bin
+	cp -r models configs docs $(DESTDIR)$(PREFIX)/share/promptmill
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+lint: compile_commands.json
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem -Iinclude -Itests/support src jobs
+	clang-tidy --quiet -p . $(SOURCES) $(wildcard jobs/*.c)
+compile_commands.json: Makefile deps.mk
+	@{ echo '['; for f in $(SOURCES) $(wildcard jobs/*.c); do \
+	  printf '%s{"directory":"%s","file":"%s","command":"cc %s -std=c11 -fopenmp -c %s"}' "$$sep" "$(CURDIR)" "$$f" \
+	  '$(subst ",\",$(CPPFLAGS) $(shell $(CC) --showme:compile 2>/dev/null)) -DPM_VERSION=\"\"' "$$f"; sep=',\n'; done; echo ']'; } > $@
+clean:
+	rm -rf build/src build/jobs build/tests build/libpm.a build/promptmill build-san
+
+-include $(shell find $(BUILD)/src $(BUILD)/jobs $(BUILD)/tests -name '*.d' 2>/dev/null)

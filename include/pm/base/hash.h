@@ -1,0 +1,15 @@
+/** @file hash.h  Fingerprints of bytes: XXH3, 128 and 64 bits (not for secrets). */
+#ifndef PM_BASE_HASH_H
+#define PM_BASE_HASH_H
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PM_HASH_TEXT_BYTES = 33 }; /* 32 hexadecimal digits and the end */
+
+/** XXH3 of @p bytes bytes, 64 bits, seeded, so that several buffers can be chained:
+ *  `h = pm_hash64(a, na, 0); h = pm_hash64(b, nb, h);` */
+uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed);
+
+/** XXH3-128 as 32 lower-case hexadecimal digits, as `xxhsum -H2` prints it. */
+void pm_hash_text(char text[PM_HASH_TEXT_BYTES], const void *data, size_t bytes);
+#endif

@@ -1,0 +1,226 @@
+#include "pm/base/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path,
+                                    size_t max_bytes, struct pm_error *err)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    size_t capacity = 1 << 16, used = 0;
+    char *buffer = malloc(capacity);
+    while (buffer) {
+        used += fread(buffer + used, 1, capacity - used, file);
+        if (used < capacity || used > max_bytes) break;
+        capacity *= 2;
+        char *larger = realloc(buffer, capacity);
+        if (!larger) free(buffer);
+        buffer = larger;
+    }
+    bool failed = ferror(file);
+    fclose(file);
+    if (!buffer) pm_die("no memory to read %s", path);
+    if (failed || used > max_bytes) {
+        free(buffer);
+        if (failed) return pm_fail(err, PM_E_IO, "cannot read %s", path);
+        return pm_fail(err, PM_E_FORMAT, "%s is larger than %zu bytes", path, max_bytes);
+    }
+    *text = buffer;
+    *bytes = used;
+    return true;
+}
+
+bool pm_json_load(json_t **out, const char *path, size_t max_bytes, struct pm_error *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    PM_TRY(read_file(&text, &bytes, path, max_bytes, err));
+    json_error_t why;
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
+    free(text);
+    if (*out) return true;
+    return pm_fail(err, PM_E_FORMAT, "%s:%d:%d: %s", path, why.line, why.column, why.text);
+}
+
+bool pm_json_parse(json_t **out, const char *text, size_t bytes, const char *where,
+                   struct pm_error *err)
+{
+    json_error_t why;
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
+    if (*out) return true;
+    return pm_fail(err, PM_E_FORMAT, "%s: column %d: %s", where, why.column, why.text);
+}
+
+const char *pm_json_kind(const json_t *value)
+{
+    switch (value ? json_typeof(value) : JSON_NULL) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "a list";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "a whole number";
+    case JSON_REAL: return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE: return "true or false";
+    default: return "null";
+    }
+}
+
+bool pm_json_check_keys(const json_t *object, const char *where, const char *const *known,
+                        struct pm_error *err)
+{
+    if (!json_is_object(object))
+        return pm_fail(err, PM_E_INPUT, "%s: an object {...} is wanted, not %s", where,
+                       pm_json_kind(object));
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0) i++;
+        if (known[i]) continue;
+        const char *near = pm_nearest_word(key, known);
+        if (near)
+            return pm_fail(err, PM_E_INPUT, "%s: unknown key \"%s\"; did you mean \"%s\"?", where,
+                           key, near);
+        return pm_fail(err, PM_E_INPUT, "%s: unknown key \"%s\"", where, key);
+    }
+    return true;
+}
+
+bool pm_json_string(const json_t *object, const char *where, const char *key, const char **out,
+                    struct pm_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return true;
+    if (!json_is_string(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; a string is wanted", where, key,
+                       pm_json_kind(value));
+    if (strlen(json_string_value(value)) != json_string_length(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" has a NUL character in it", where, key);
+    *out = json_string_value(value);
+    return true;
+}
+
+bool pm_json_bool(const json_t *object, const char *where, const char *key, bool *out,
+                  struct pm_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return true;
+    if (!json_is_boolean(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; true or false is wanted", where, key,
+                       pm_json_kind(value));
+    *out = json_is_true(value);
+    return true;
+}
+
+bool pm_json_number(const json_t *object, const char *where, const char *key, double min,
+                    double max, double *out, struct pm_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return true;
+    if (!json_is_number(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; a number is wanted", where, key,
+                       pm_json_kind(value));
+    double number = json_number_value(value);
+    if (!isfinite(number) || number < min || number > max)
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %g; it must be from %g to %g", where, key,
+                       number, min, max);
+    *out = number;
+    return true;
+}
+
+bool pm_json_uint64(const json_t *object, const char *where, const char *key, uint64_t max,
+                    uint64_t *out, struct pm_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return true;
+    if (!json_is_integer(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; a whole number is wanted", where, key,
+                       pm_json_kind(value));
+    json_int_t number = json_integer_value(value);
+    if (number < 0 || (uint64_t)number > max)
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from 0 to %llu", where,
+                       key, (long long)number, (unsigned long long)max);
+    *out = (uint64_t)number;
+    return true;
+}
+
+bool pm_json_size(const json_t *object, const char *where, const char *key, size_t min,
+                  size_t max, size_t *out, struct pm_error *err)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value) return true;
+    if (!json_is_integer(value))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; a whole number is wanted", where, key,
+                       pm_json_kind(value));
+    json_int_t number = json_integer_value(value);
+    if (number < 0 || (uint64_t)number < min || (uint64_t)number > max)
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from %zu to %zu", where,
+                       key, (long long)number, min, max);
+    *out = (size_t)number;
+    return true;
+}
+
+bool pm_json_choice(const json_t *object, const char *where, const char *key,
+                    const char *const *names, int *out, struct pm_error *err)
+{
+    const char *name = NULL;
+    PM_TRY(pm_json_string(object, where, key, &name, err));
+    if (!name) return true;
+    char list[PM_ERROR_BYTES / 2] = "";
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            *out = i;
+            return true;
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s\"%s\"", i ? ", " : "", names[i]);
+    }
+    return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is \"%s\"; it must be one of %s", where, key, name,
+                   list);
+}
+
+void pm_json_set_missing(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_get(object, key))
+        json_decref(value);
+    else
+        json_object_set_new(object, key, value);
+}
+
+/* Levenshtein's distance, up to words of 63 letters. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[64], columns = strlen(b);
+    for (size_t j = 0; j <= columns; j++) row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < columns; j++) {
+            size_t substitute = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            size_t least = row[j] < row[j + 1] ? row[j] + 1 : row[j + 1] + 1;
+            row[j + 1] = substitute < least ? substitute : least;
+        }
+    }
+    return row[columns];
+}
+
+const char *pm_nearest_word(const char *word, const char *const *candidates)
+{
+    const char *nearest = NULL;
+    size_t length = strlen(word), least = length / 2 + 1;
+    if (length > 63) return NULL;
+    for (size_t i = 0; candidates[i]; i++) {
+        if (strlen(candidates[i]) > 63) continue;
+        size_t distance = edit_distance(word, candidates[i]);
+        if (distance < least) {
+            least = distance;
+            nearest = candidates[i];
+        }
+    }
+    return nearest;
+}
