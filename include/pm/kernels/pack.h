@@ -1,0 +1,29 @@
+/** @file pack.h  Weights in the order in which the kernels read them. Done once, at load.
+ *
+ *  A packed [k, n] matrix is a sequence of panels of 16 columns, each [k, 16], the last one
+ *  padded with zeros: the layout is the same for every instruction set. */
+#ifndef PM_KERNELS_PACK_H
+#define PM_KERNELS_PACK_H
+#include "pm/kernels/kernels.h"
+
+enum { PM_PANEL = 16 }; /* columns */
+
+/** @return floats that pm_pack writes for a [k, n] matrix */
+size_t pm_packed_floats(size_t k, size_t n);
+
+/** Pack b[k, n], where element (i, j) lies at b[i * row_stride + j * column_stride]. */
+void pm_pack(float *packed, const float *b, size_t k, size_t n, size_t row_stride,
+             size_t column_stride);
+
+/** Describe and pack torch's Linear. @param weight  [out, in]  @param bias  [out] or NULL; kept,
+ *  not copied. The packed weights are taken from @p memory. */
+struct pm_linear pm_linear_pack(const float *weight, const float *bias, size_t out, size_t in,
+                                struct pm_arena *memory);
+
+/** Describe and pack torch's Conv2d. @param weight  [out, in, kernel, kernel]. conv.stride and
+ *  both paddings are the caller's. For a 3x3 of stride 1 and padding 1 over 16 channels or more
+ *  Winograd's form is added: three times as fast, and four times as large as the plain one. */
+struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,
+                            size_t kernel, size_t stride, size_t pad_before, size_t pad_after,
+                            struct pm_arena *memory);
+#endif

@@ -1,0 +1,153 @@
+/* Attention, a block of queries at a time: scores, softmax, product with the values.
+ *
+ * attention, attention_probs and attention_apply are one function with some of its inputs or
+ * outputs left out, so that the two halves give the whole's bits. */
+#include "isa.h"
+#include "simd.h"
+
+#include <math.h>
+#include <omp.h>
+
+enum {
+    SCORE_FLOATS = 96 * 1024, /* of a block of queries: what the second cache holds */
+    FEWEST_ROWS = 24,
+    MOST_ROWS = 96,
+};
+
+/** q and k are NULL when the probabilities are given; out and v when they are the result. */
+struct task {
+    float *out;
+    float *probs;       /* where they are wanted, or NULL */
+    const float *given; /* the probabilities, or NULL */
+    const float *q, *k, *v;
+    const struct pm_attention_shape *shape;
+    size_t score_stride;             /* of a block in scratch */
+    size_t key_floats, value_floats; /* of a packed head */
+};
+
+/** e^(scale x - max) / sum over the first @p visible of n scores; zeros after them. */
+static void softmax_row(float *x, size_t n, size_t visible, float scale)
+{
+    const struct lanes factor = lanes_set(scale), lowest = lanes_set(-INFINITY);
+    struct lanes max = lowest, sum = lanes_set(0.0f);
+    for (size_t i = 0; i < visible; i += LANES) {
+        size_t count = smaller(LANES, visible - i);
+        struct lanes s = lanes_mul(lanes_load_up_to(x + i, count), factor);
+        max = lanes_max(max, count < LANES ? lanes_first(s, lowest, count) : s);
+    }
+    max = lanes_set(lanes_highest(max));
+    for (size_t i = 0; i < visible; i += LANES) {
+        size_t count = smaller(LANES, visible - i);
+        struct lanes s = lanes_mul(lanes_load_up_to(x + i, count), factor);
+        struct lanes e = lanes_exp(lanes_sub(s, max));
+        if (count < LANES) e = lanes_first(e, lanes_set(0.0f), count);
+        lanes_store_up_to(x + i, e, count);
+        sum = lanes_add(sum, e);
+    }
+    struct lanes share = lanes_set(1.0f / lanes_sum(sum));
+    for (size_t i = 0; i < visible; i += LANES) {
+        size_t count = smaller(LANES, visible - i);
+        lanes_store_up_to(x + i, lanes_mul(lanes_load_up_to(x + i, count), share), count);
+    }
+    for (size_t i = visible; i < n; i++) x[i] = 0.0f;
+}
+
+/** Keys as [D, T] and values as [T, D], packed one after the other. */
+static void pack_head(float *packed, const struct task *t, size_t sample, size_t head)
+{
+    const struct pm_attention_shape *s = t->shape;
+    size_t d = s->head_size;
+    if (t->k)
+        pm_pack(packed, t->k + sample * s->keys * s->k_stride + head * d, d, s->keys, 1,
+                s->k_stride);
+    if (t->v)
+        pm_pack(packed + t->key_floats, t->v + sample * s->keys * s->v_stride + head * d, s->keys,
+                d, s->v_stride, 1);
+}
+
+/** Queries [row, row + rows) of one head. @param scores  room for a block of them */
+static void attend_rows(const struct task *t, const float *packed, size_t sample, size_t head,
+                        size_t row, size_t rows, float *scores)
+{
+    const struct pm_attention_shape *s = t->shape;
+    size_t d = s->head_size, keys = s->keys, stride = t->score_stride;
+    size_t first = sample * s->queries + row; /* token */
+    size_t map = ((sample * s->heads + head) * s->queries + row) * keys;
+    const float *probs = scores;
+    if (t->probs) {
+        scores = t->probs + map;
+        stride = keys;
+    }
+    if (t->given) {
+        probs = t->given + map;
+        stride = keys;
+    } else {
+        pm_gemm_serial(scores, stride, t->q + first * s->q_stride + head * d, s->q_stride, packed,
+                       rows, keys, d, NULL);
+        for (size_t i = 0; i < rows; i++)
+            softmax_row(scores + i * stride, keys, s->causal ? smaller(row + i + 1, keys) : keys,
+                        s->scale);
+    }
+    if (t->out)
+        pm_gemm_serial(t->out + first * s->out_stride + head * d, s->out_stride, probs, stride,
+                       packed + t->key_floats, rows, d, keys, NULL);
+}
+
+/** Heads are shared out over the threads, or, where they are too few, the blocks of each. */
+static void attend(struct task t, struct pm_arena *scratch)
+{
+    const struct pm_attention_shape *s = t.shape;
+    size_t mark = scratch->used, heads = s->batch * s->heads;
+    /* A stride off the powers of two, which would put all rows into one set of the cache. */
+    t.score_stride = (s->keys + LANES - 1) / LANES * LANES + LANES;
+    t.key_floats = pm_packed_floats(s->head_size, s->keys);
+    t.value_floats = pm_packed_floats(s->keys, s->head_size);
+    size_t block = SCORE_FLOATS / t.score_stride / TILE_ROWS * TILE_ROWS;
+    block = block < FEWEST_ROWS ? FEWEST_ROWS : smaller(block, MOST_ROWS);
+    size_t blocks = (s->queries + block - 1) / block;
+    size_t threads =
+        pm_threads_for(4.0 * (double)(heads * s->queries) * (double)(s->keys * s->head_size));
+    size_t packs = heads >= threads ? threads : 1, pack_floats = t.key_floats + t.value_floats;
+    float *packed = pm_arena_floats(scratch, packs * pack_floats);
+    float *scores = pm_arena_floats(scratch, threads * block * t.score_stride);
+    if (packs == threads) {
+#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
+        for (size_t i = 0; i < heads; i++) {
+            size_t thread = (size_t)omp_get_thread_num();
+            float *own = packed + thread * pack_floats;
+            pack_head(own, &t, i / s->heads, i % s->heads);
+            for (size_t row = 0; row < s->queries; row += block)
+                attend_rows(&t, own, i / s->heads, i % s->heads, row,
+                            smaller(block, s->queries - row),
+                            scores + thread * block * t.score_stride);
+        }
+    } else {
+        for (size_t i = 0; i < heads; i++) {
+            pack_head(packed, &t, i / s->heads, i % s->heads);
+#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
+            for (size_t b = 0; b < blocks; b++)
+                attend_rows(&t, packed, i / s->heads, i % s->heads, b * block,
+                            smaller(block, s->queries - b * block),
+                            scores + (size_t)omp_get_thread_num() * block * t.score_stride);
+        }
+    }
+    scratch->used = mark;
+}
+
+void PM_ISA_NAME(attention)(float *out, const float *q, const float *k, const float *v,
+                            const struct pm_attention_shape *shape, struct pm_arena *scratch)
+{
+    attend((struct task){.out = out, .q = q, .k = k, .v = v, .shape = shape}, scratch);
+}
+
+void PM_ISA_NAME(attention_probs)(float *probs, const float *q, const float *k,
+                                  const struct pm_attention_shape *shape, struct pm_arena *scratch)
+{
+    attend((struct task){.probs = probs, .q = q, .k = k, .shape = shape}, scratch);
+}
+
+void PM_ISA_NAME(attention_apply)(float *out, const float *probs, const float *v,
+                                  const struct pm_attention_shape *shape, struct pm_arena *scratch)
+{
+    attend((struct task){.out = out, .given = probs, .v = v, .shape = shape}, scratch);
+}

@@ -1,0 +1,52 @@
+/** @file isa.h  Private to src/kernels/isa: these files are compiled once for each instruction
+ *  set, with PM_ISA naming it, and every function that leaves its file carries that name. */
+#ifndef PM_KERNELS_ISA_H
+#define PM_KERNELS_ISA_H
+#include "pm/kernels/kernels.h"
+#include "pm/kernels/pack.h"
+
+#define PM_ISA_JOIN_(name, isa) pm_##name##_##isa
+#define PM_ISA_JOIN(name, isa) PM_ISA_JOIN_(name, isa)
+#define PM_ISA_NAME(name) PM_ISA_JOIN(name, PM_ISA) /* gemm is pm_gemm_avx2, and so on */
+
+/** Every kernel of the table, once. */
+#define PM_EACH_KERNEL(X)                                                                          \
+    X(gemm)                                                                                        \
+    X(conv)                                                                                        \
+    X(group_norm)                                                                                  \
+    X(layer_norm)                                                                                  \
+    X(activate)                                                                                    \
+    X(geglu)                                                                                       \
+    X(attention)                                                                                   \
+    X(attention_probs)                                                                             \
+    X(attention_apply)                                                                             \
+    X(token_map)                                                                                   \
+    X(resize_nearest)                                                                              \
+    X(concat_channels)
+
+#define PM_DECLARE_KERNEL(name) __typeof__(*((struct pm_kernels *)0)->name) PM_ISA_NAME(name);
+PM_EACH_KERNEL(PM_DECLARE_KERNEL)
+
+/* What these files call of each other, each in its own instruction set. */
+#define pm_gemm PM_ISA_NAME(gemm)
+#define pm_gemm_serial PM_ISA_NAME(gemm_serial)
+#define pm_conv_winograd PM_ISA_NAME(conv_winograd)
+#define pm_winograd_pays PM_ISA_NAME(winograd_pays)
+#define pm_threads_for PM_ISA_NAME(threads_for)
+
+/** gemm on the calling thread alone: for kernels that share out their own work. */
+__typeof__(*((struct pm_kernels *)0)->gemm) pm_gemm_serial;
+
+/** conv of a 3x3 of stride 1 and padding 1 that has conv->winograd. @param bias  [B, N] with
+ *  bias_stride N, [N] with bias_stride 0, or NULL */
+void pm_conv_winograd(float *out, const float *x, const struct pm_conv *conv, const float *bias,
+                      size_t bias_stride, const float *residual, size_t batch, size_t height,
+                      size_t width, struct pm_arena *scratch);
+
+/** Is it the faster way for an image of this size? Whatever the batch: it decides the bits. */
+bool pm_winograd_pays(size_t height, size_t width);
+
+/** How many threads a kernel may put to work on @p flops floating point operations: one when it
+ *  is too little to share, or when the caller is one of several threads already. */
+size_t pm_threads_for(double flops);
+#endif
