@@ -1,0 +1,10 @@
+/** @file linear.h  y = activation(x Wᵀ + bias) + residual over contiguous rows. */
+#ifndef PM_MODEL_LINEAR_H
+#define PM_MODEL_LINEAR_H
+#include "pm/kernels/kernels.h"
+
+/** @param y  [rows, out]  @param x  [rows, in]
+ *  @param residual  [rows, out], or NULL; may be y itself */
+void pm_linear_forward(float *y, const float *x, const struct pm_linear *linear, size_t rows,
+                       enum pm_activation activation, const float *residual);
+#endif

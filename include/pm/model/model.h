@@ -1,0 +1,32 @@
+/** @file model.h  A Stable Diffusion checkpoint in diffusers layout, loaded whole.
+ *
+ *  <folder>/model_index.json names the components; tokenizer/, text_encoder/, unet/, vae/ and
+ *  scheduler/ hold them. What is not supported is refused by name. */
+#ifndef PM_MODEL_MODEL_H
+#define PM_MODEL_MODEL_H
+#include "pm/base/hash.h"
+#include "pm/model/text_encoder.h"
+#include "pm/model/tokenizer.h"
+#include "pm/model/unet.h"
+#include "pm/model/vae.h"
+
+struct pm_model {
+    struct pm_tokenizer *tokenizer; /* owned */
+    struct pm_text_encoder text_encoder;
+    struct pm_unet unet;
+    struct pm_vae vae;
+    struct pm_arena weights;
+    char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result */
+};
+
+/** Load and pack everything. @return true, *out owned by the caller (pm_model_free) */
+PM_MUST_CHECK bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err);
+void pm_model_free(struct pm_model *model);
+
+/** The tokenizer alone: enough to plan a run. *out is owned by the caller. */
+PM_MUST_CHECK bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder,
+                                           struct pm_error *err);
+
+/** Room for a forward pass of anything: address space only. */
+size_t pm_model_scratch_bytes(void);
+#endif

@@ -1,0 +1,159 @@
+#include "pm/model/model.h"
+
+#include "pm/base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const size_t WEIGHTS_BYTES = (size_t)64 << 30, SCRATCH_BYTES = (size_t)256 << 30;
+
+size_t pm_model_scratch_bytes(void)
+{
+    return SCRATCH_BYTES;
+}
+
+static bool join(char path[PM_CONFIG_PATH_BYTES], const char *folder, const char *name,
+                 struct pm_error *err)
+{
+    int n = snprintf(path, PM_CONFIG_PATH_BYTES, "%s/%s", folder, name);
+    if (n < 0 || n >= PM_CONFIG_PATH_BYTES)
+        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
+    return true;
+}
+
+/* Component by component, the classes that are built here. */
+static const struct {
+    const char *component, *classes;
+} known_components[] = {{"tokenizer", "CLIPTokenizer|CLIPTokenizerFast"},
+                        {"text_encoder", "CLIPTextModel"},
+                        {"unet", "UNet2DConditionModel"},
+                        {"vae", "AutoencoderKL"}};
+
+static bool check_component(const json_t *index, const char *path, size_t i, struct pm_error *err)
+{
+    const char *component = known_components[i].component;
+    const json_t *entry = json_object_get(index, component);
+    const char *class_name = json_string_value(json_array_get(entry, 1));
+    if (!class_name)
+        return pm_fail(err, PM_E_FORMAT, "%s names no \"%s\"", path, component);
+    if (!pm_config_is_listed(class_name, known_components[i].classes))
+        return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is a %s, which is not supported; %s is", path,
+                       component, class_name, known_components[i].classes);
+    return true;
+}
+
+static bool check_index(const char *folder, struct pm_error *err)
+{
+    char path[PM_CONFIG_PATH_BYTES];
+    json_t *index;
+    PM_TRY(join(path, folder, "model_index.json", err));
+    PM_TRY(pm_json_load(&index, path, PM_CONFIG_MAX_BYTES, err));
+    bool ok = true;
+    for (size_t i = 0; ok && i < sizeof known_components / sizeof *known_components; i++)
+        ok = check_component(index, path, i, err);
+    json_decref(index);
+    return ok;
+}
+
+/* Every file that decides a result; a missing optional one counts as empty. */
+static const char *const result_files[] = {"tokenizer/vocab.json",
+                                           "tokenizer/merges.txt",
+                                           "tokenizer/special_tokens_map.json",
+                                           "tokenizer/tokenizer_config.json",
+                                           "text_encoder/config.json",
+                                           "text_encoder/model.safetensors",
+                                           "text_encoder/model.fp16.safetensors",
+                                           "unet/config.json",
+                                           "unet/diffusion_pytorch_model.safetensors",
+                                           "unet/diffusion_pytorch_model.fp16.safetensors",
+                                           "vae/config.json",
+                                           "vae/diffusion_pytorch_model.safetensors",
+                                           "vae/diffusion_pytorch_model.fp16.safetensors",
+                                           "scheduler/scheduler_config.json"};
+
+static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return true;
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        if (fd >= 0) close(fd);
+        return pm_fail(err, PM_E_IO, "cannot read %s: %s", path, strerror(errno));
+    }
+    void *map = status.st_size > 0
+                    ? mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0)
+                    : NULL;
+    close(fd);
+    if (map == MAP_FAILED) return pm_fail(err, PM_E_IO, "cannot map %s: %s", path, strerror(errno));
+    if (!map) return true;
+    *hash = pm_hash64(map, (size_t)status.st_size, *hash);
+    munmap(map, (size_t)status.st_size);
+    return true;
+}
+
+static bool fingerprint(char text[PM_HASH_TEXT_BYTES], const char *folder, struct pm_error *err)
+{
+    enum { FILES = sizeof result_files / sizeof *result_files };
+    uint64_t hashes[FILES];
+    for (size_t i = 0; i < FILES; i++) {
+        char path[PM_CONFIG_PATH_BYTES];
+        hashes[i] = 0;
+        PM_TRY(join(path, folder, result_files[i], err));
+        PM_TRY(hash_file(&hashes[i], path, err));
+    }
+    pm_hash_text(text, hashes, sizeof hashes);
+    return true;
+}
+
+bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder, struct pm_error *err)
+{
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(join(path, folder, "tokenizer", err));
+    return pm_tokenizer_load(out, path, err);
+}
+
+static bool load(struct pm_model *m, const char *folder, struct pm_error *err)
+{
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(check_index(folder, err));
+    PM_TRY(pm_model_load_tokenizer(&m->tokenizer, folder, err));
+    PM_TRY(join(path, folder, "text_encoder", err));
+    PM_TRY(pm_text_encoder_load(&m->text_encoder, path, &m->weights, err));
+    PM_TRY(join(path, folder, "unet", err));
+    PM_TRY(pm_unet_load(&m->unet, path, &m->weights, err));
+    PM_TRY(join(path, folder, "vae", err));
+    PM_TRY(pm_vae_load(&m->vae, path, &m->weights, err));
+    if (m->unet.config.context_channels != m->text_encoder.channels)
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s: the UNet attends to %zu channels, the text encoder gives %zu", folder,
+                       m->unet.config.context_channels, m->text_encoder.channels);
+    if (m->unet.config.in_channels != m->vae.config.latent_channels)
+        return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu", folder,
+                       m->unet.config.in_channels, m->vae.config.latent_channels);
+    if (pm_tokenizer_size(m->tokenizer) > m->text_encoder.vocabulary)
+        return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
+                       folder, pm_tokenizer_size(m->tokenizer), m->text_encoder.vocabulary);
+    return fingerprint(m->fingerprint, folder, err);
+}
+
+bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err)
+{
+    *out = (struct pm_model){0};
+    pm_arena_init(&out->weights, WEIGHTS_BYTES);
+    if (load(out, folder, err)) return true;
+    pm_model_free(out);
+    return false;
+}
+
+void pm_model_free(struct pm_model *model)
+{
+    if (model->tokenizer) pm_tokenizer_free(model->tokenizer);
+    pm_arena_free(&model->weights);
+    *model = (struct pm_model){0};
+}

@@ -1,0 +1,229 @@
+#include "pm/model/safetensors.h"
+
+#include "pm/base/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 }; /* the format's own limit */
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},     {"I32", 4},
+              {"I16", 2}, {"I8", 1},  {"U64", 8},  {"U32", 4}, {"U16", 2},     {"U8", 1},
+              {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+
+static uint64_t little_endian_64(const unsigned char *p)
+{
+    uint64_t value = 0;
+    for (int i = 7; i >= 0; i--) value = value << 8 | p[i];
+    return value;
+}
+
+static bool map_file(struct pm_safetensors *file, struct pm_error *err)
+{
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", file->path, strerror(errno));
+    struct stat status;
+    bool ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (!ok) {
+        pm_fail(err, PM_E_IO, "%s is not a regular file", file->path);
+    } else if (status.st_size < LENGTH_BYTES) {
+        ok = pm_fail(err, PM_E_FORMAT, "%s has %lld bytes: too short for a .safetensors file",
+                     file->path, (long long)status.st_size);
+    } else {
+        file->map_bytes = (size_t)status.st_size;
+        file->map = mmap(NULL, file->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
+        if (file->map == MAP_FAILED) {
+            file->map = NULL;
+            ok = pm_fail(err, PM_E_IO, "cannot map %s: %s", file->path, strerror(errno));
+        }
+    }
+    close(fd);
+    return ok;
+}
+
+static bool read_shape(struct pm_tensor *tensor, const json_t *shape, const char *path,
+                       struct pm_error *err)
+{
+    tensor->rank = json_array_size(shape);
+    tensor->elements = 1;
+    if (!json_is_array(shape) || tensor->rank > PM_TENSOR_MAX_RANK)
+        return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" has no shape of at most %d dimensions",
+                       path, tensor->name, PM_TENSOR_MAX_RANK);
+    for (size_t i = 0; i < tensor->rank; i++) {
+        const json_t *side = json_array_get(shape, i);
+        json_int_t n = json_integer_value(side);
+        if (!json_is_integer(side) || n < 0 ||
+            __builtin_mul_overflow(tensor->elements, (size_t)n, &tensor->elements))
+            return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" has an impossible shape", path,
+                           tensor->name);
+        tensor->shape[i] = (size_t)n;
+    }
+    return true;
+}
+
+static bool read_entry(struct pm_tensor *tensor, const json_t *entry, const char *path,
+                       const unsigned char *data, size_t data_bytes, struct pm_error *err)
+{
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    size_t element_bytes = 0;
+    for (size_t i = 0; dtype && i < sizeof dtypes / sizeof *dtypes; i++)
+        if (strcmp(dtypes[i].name, dtype) == 0) {
+            tensor->dtype = dtypes[i].name;
+            element_bytes = dtypes[i].bytes;
+        }
+    if (!element_bytes)
+        return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" has the unknown dtype \"%s\"", path,
+                       tensor->name, dtype ? dtype : "");
+    PM_TRY(read_shape(tensor, json_object_get(entry, "shape"), path, err));
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
+    json_int_t begin = json_integer_value(first), end = json_integer_value(last);
+    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last) ||
+        begin < 0 || end < begin || (uint64_t)end > data_bytes)
+        return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" lies outside the file (%zu data bytes)",
+                       path, tensor->name, data_bytes);
+    size_t wanted;
+    if (__builtin_mul_overflow(tensor->elements, element_bytes, &wanted) ||
+        wanted != (size_t)(end - begin))
+        return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" has %lld bytes, its shape wants %zu of %s",
+                       path, tensor->name, (long long)(end - begin), tensor->elements,
+                       tensor->dtype);
+    tensor->data = data + begin;
+    tensor->bytes = wanted;
+    return true;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct pm_tensor *x = a, *y = b;
+    if (x->data != y->data) return x->data < y->data ? -1 : 1;
+    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct pm_tensor *)a)->name, ((const struct pm_tensor *)b)->name);
+}
+
+/* The format wants the tensors to cover the data exactly: no overlap, no hole. */
+static bool check_cover(struct pm_safetensors *file, const unsigned char *data, size_t data_bytes,
+                        struct pm_error *err)
+{
+    qsort(file->tensors, file->count, sizeof *file->tensors, by_address);
+    const unsigned char *next = data;
+    for (size_t i = 0; i < file->count; i++) {
+        if (file->tensors[i].data != next)
+            return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" overlaps another or leaves a hole",
+                           file->path, file->tensors[i].name);
+        next += file->tensors[i].bytes;
+    }
+    if (next != data + data_bytes)
+        return pm_fail(err, PM_E_FORMAT, "%s: %zu bytes at its end belong to no tensor", file->path,
+                       (size_t)(data + data_bytes - next));
+    qsort(file->tensors, file->count, sizeof *file->tensors, by_name);
+    return true;
+}
+
+static bool read_header(struct pm_safetensors *file, struct pm_error *err)
+{
+    const unsigned char *bytes = file->map;
+    uint64_t header_bytes = little_endian_64(bytes);
+    if (header_bytes > file->map_bytes - LENGTH_BYTES)
+        return pm_fail(err, PM_E_FORMAT, "%s: its header claims %llu bytes, the file has %zu",
+                       file->path, (unsigned long long)header_bytes, file->map_bytes);
+    if (header_bytes > MAX_HEADER_BYTES)
+        return pm_fail(err, PM_E_FORMAT, "%s: its header has %llu bytes, more than %d", file->path,
+                       (unsigned long long)header_bytes, MAX_HEADER_BYTES);
+    PM_TRY(pm_json_parse(&file->header, (const char *)bytes + LENGTH_BYTES, (size_t)header_bytes,
+                         file->path, err));
+    if (!json_is_object(file->header))
+        return pm_fail(err, PM_E_FORMAT, "%s: its header is no JSON object", file->path);
+    file->tensors = calloc(json_object_size(file->header) + 1, sizeof *file->tensors);
+    if (!file->tensors) pm_die("no memory for the tensors of %s", file->path);
+    const unsigned char *data = bytes + LENGTH_BYTES + header_bytes;
+    size_t data_bytes = file->map_bytes - LENGTH_BYTES - (size_t)header_bytes;
+    const char *name;
+    json_t *entry;
+    json_object_foreach(file->header, name, entry) {
+        if (strcmp(name, "__metadata__") == 0) continue;
+        struct pm_tensor *tensor = &file->tensors[file->count++];
+        tensor->name = name;
+        PM_TRY(read_entry(tensor, entry, file->path, data, data_bytes, err));
+    }
+    return check_cover(file, data, data_bytes, err);
+}
+
+bool pm_safetensors_open(struct pm_safetensors *out, const char *path, struct pm_error *err)
+{
+    *out = (struct pm_safetensors){.path = strdup(path)};
+    if (!out->path) pm_die("no memory for a path");
+    if (map_file(out, err) && read_header(out, err)) return true;
+    pm_safetensors_close(out);
+    return false;
+}
+
+void pm_safetensors_close(struct pm_safetensors *file)
+{
+    if (file->map) munmap(file->map, file->map_bytes);
+    json_decref(file->header);
+    free(file->tensors);
+    free(file->path);
+    *file = (struct pm_safetensors){0};
+}
+
+const struct pm_tensor *pm_safetensors_find(const struct pm_safetensors *file, const char *name)
+{
+    struct pm_tensor key = {.name = name};
+    return bsearch(&key, file->tensors, file->count, sizeof key, by_name);
+}
+
+bool pm_tensor_is_float(const struct pm_tensor *tensor)
+{
+    return strcmp(tensor->dtype, "F32") == 0 || strcmp(tensor->dtype, "F16") == 0 ||
+           strcmp(tensor->dtype, "BF16") == 0;
+}
+
+static float float_from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE 754 binary16. Subnormals are multiples of 2^-24, exact in float32. */
+static float float_from_half(uint16_t half)
+{
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
+    uint32_t exponent = half >> 10 & 0x1Fu, fraction = half & 0x3FFu;
+    if (exponent == 0) {
+        float magnitude = (float)fraction * 0x1p-24f;
+        return sign ? -magnitude : magnitude;
+    }
+    if (exponent == 31) return float_from_bits(sign | 0x7F800000u | fraction << 13);
+    return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+}
+
+void pm_tensor_floats(float *out, const struct pm_tensor *tensor)
+{
+    PM_ASSERT(pm_tensor_is_float(tensor));
+    const unsigned char *p = tensor->data;
+    if (tensor->dtype[0] == 'F' && tensor->dtype[1] == '3') {
+        for (size_t i = 0; i < tensor->elements; i++, p += 4)
+            out[i] = float_from_bits((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                                     (uint32_t)p[3] << 24);
+    } else if (tensor->dtype[0] == 'F') {
+        for (size_t i = 0; i < tensor->elements; i++, p += 2)
+            out[i] = float_from_half((uint16_t)(p[0] | p[1] << 8));
+    } else {
+        for (size_t i = 0; i < tensor->elements; i++, p += 2)
+            out[i] = float_from_bits((uint32_t)(p[0] | p[1] << 8) << 16);
+    }
+}

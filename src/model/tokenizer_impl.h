@@ -1,0 +1,43 @@
+/** @file tokenizer_impl.h  What tokenizer.c (use) and tokenizer_load.c (files) share. */
+#ifndef PM_MODEL_TOKENIZER_IMPL_H
+#define PM_MODEL_TOKENIZER_IMPL_H
+#include "pm/model/tokenizer.h"
+
+/** Two neighbours become one token; the lowest rank goes first. */
+struct merge {
+    int32_t left, right; /* ids; left is -1 in an empty slot */
+    int32_t id;          /* of the two together */
+    uint32_t rank;       /* place in merges.txt */
+};
+
+/** A token that is cut out of the text before it is split into pieces. */
+struct added_token {
+    char *text; /* owned */
+    size_t bytes;
+    int32_t id;
+    bool normalised; /* looked for in the normalised text; otherwise in the prompt as it is */
+};
+
+enum special { START, END, UNKNOWN, PAD, SPECIALS };
+enum { INSIDE, LAST }; /* a byte's place in its piece */
+
+struct pm_tokenizer {
+    size_t size;
+    const char **texts; /* [size] in text_bytes */
+    char *text_bytes;
+    int32_t byte_ids[2][256]; /* [INSIDE or LAST][byte] the token of one byte */
+    struct merge *merges;     /* [merge_slots] open addressing, at most half full */
+    size_t merge_slots;       /* a power of two */
+    int32_t special[SPECIALS];
+    struct added_token added[SPECIALS];
+    size_t added_count; /* special tokens may share an id */
+};
+
+/** @return the slot of the pair, or the empty one where it belongs */
+struct merge *pm_tokenizer_merge_slot(const struct pm_tokenizer *tokenizer, int32_t left,
+                                      int32_t right);
+
+/** NFC, each run of white space as one space, lower case. @param text  [length], valid UTF-8
+ *  @return owned by the caller (free), *bytes long and ended by 0 */
+char *pm_tokenizer_normalise(const char *text, size_t length, size_t *bytes);
+#endif

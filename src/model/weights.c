@@ -1,0 +1,212 @@
+#include "pm/model/weights.h"
+
+#include "pm/kernels/pack.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NAME_BYTES = 192 };
+static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tensor at a time */
+
+/* Write the printf-like name into a local buffer. */
+#define NAME_FROM_ARGS(name, format)                                                               \
+    char name[NAME_BYTES];                                                                         \
+    do {                                                                                           \
+        va_list args_;                                                                             \
+        va_start(args_, format);                                                                   \
+        int length_ = vsnprintf(name, sizeof name, format, args_);                                 \
+        va_end(args_);                                                                             \
+        PM_ASSERT(length_ >= 0 && (size_t)length_ < sizeof name);                                  \
+    } while (0)
+
+bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,
+                     struct pm_arena *memory, struct pm_error *err)
+{
+    static const char *const endings[] = {".safetensors", ".fp16.safetensors"};
+    *out = (struct pm_weights){.memory = memory};
+    char path[4096];
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        int n = snprintf(path, sizeof path, "%s/%s%s", folder, stem, endings[i]);
+        if (n < 0 || (size_t)n >= sizeof path)
+            return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
+        if (access(path, F_OK) != 0) continue;
+        PM_TRY(pm_safetensors_open(&out->file, path, err));
+        out->used = calloc(out->file.count + 1, sizeof *out->used);
+        if (!out->used) pm_die("no memory to read %s", path);
+        pm_arena_init(&out->scratch, SCRATCH_BYTES);
+        return true;
+    }
+    return pm_fail(err, PM_E_IO, "%s has neither %s.safetensors nor %s.fp16.safetensors", folder,
+                   stem, stem);
+}
+
+void pm_weights_close(struct pm_weights *weights)
+{
+    pm_safetensors_close(&weights->file);
+    free(weights->used);
+    pm_arena_free(&weights->scratch);
+    *weights = (struct pm_weights){0};
+}
+
+static bool is_whole(const struct pm_tensor *tensor)
+{
+    return strchr("IU", tensor->dtype[0]) || strcmp(tensor->dtype, "BOOL") == 0;
+}
+
+bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error *err)
+{
+    for (size_t i = 0; i < weights->file.count; i++) {
+        const struct pm_tensor *tensor = &weights->file.tensors[i];
+        if (!weights->used[i] && !is_whole(tensor))
+            return pm_fail(err, PM_E_FORMAT,
+                           "%s: the tensor \"%s\" has no place in the network that its config.json "
+                           "describes",
+                           weights->file.path, tensor->name);
+    }
+    return true;
+}
+
+bool pm_weights_has(const struct pm_weights *weights, const char *format, ...)
+{
+    NAME_FROM_ARGS(name, format);
+    return pm_safetensors_find(&weights->file, name) != NULL;
+}
+
+/* Find a float tensor of a given rank's shape (trailing ones may be missing or added). */
+static const struct pm_tensor *take(struct pm_weights *weights, const char *name, size_t rank,
+                                    const size_t *shape, struct pm_error *err)
+{
+    const struct pm_tensor *tensor = pm_safetensors_find(&weights->file, name);
+    const char *path = weights->file.path;
+    if (!tensor) {
+        pm_fail(err, PM_E_FORMAT, "%s has no tensor \"%s\"", path, name);
+        return NULL;
+    }
+    if (!pm_tensor_is_float(tensor)) {
+        pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is %s; F32, F16 or BF16 is wanted", path, name,
+                tensor->dtype);
+        return NULL;
+    }
+    bool same = true;
+    for (size_t i = 0; i < PM_TENSOR_MAX_RANK; i++)
+        same = same && (i < tensor->rank ? tensor->shape[i] : 1) == (i < rank ? shape[i] : 1);
+    if (!same) {
+        char has[96] = "", wants[96] = "";
+        for (size_t i = 0; i < tensor->rank; i++)
+            snprintf(has + strlen(has), sizeof has - strlen(has), "%s%zu", i ? "," : "",
+                     tensor->shape[i]);
+        for (size_t i = 0; i < rank; i++)
+            snprintf(wants + strlen(wants), sizeof wants - strlen(wants), "%s%zu", i ? "," : "",
+                     shape[i]);
+        pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is [%s], its config.json asks for [%s]", path, name,
+                has, wants);
+        return NULL;
+    }
+    weights->used[tensor - weights->file.tensors] = true;
+    return tensor;
+}
+
+static bool floats_named(const float **out, struct pm_weights *weights, struct pm_arena *where,
+                         const char *name, size_t rank, const size_t *shape, struct pm_error *err)
+{
+    const struct pm_tensor *tensor = take(weights, name, rank, shape, err);
+    if (!tensor) return false;
+    float *values = pm_arena_floats(where, tensor->elements);
+    pm_tensor_floats(values, tensor);
+    *out = values;
+    return true;
+}
+
+bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t elements,
+                       struct pm_error *err, const char *format, ...)
+{
+    NAME_FROM_ARGS(name, format);
+    const struct pm_tensor *tensor = pm_safetensors_find(&weights->file, name);
+    if (tensor && tensor->elements == elements)
+        return floats_named(out, weights, weights->memory, name, tensor->rank, tensor->shape, err);
+    return floats_named(out, weights, weights->memory, name, 1, &elements, err);
+}
+
+static bool bias_named(const float **out, struct pm_weights *weights, const char *name,
+                       size_t elements, struct pm_error *err)
+{
+    char bias[NAME_BYTES + 8];
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return floats_named(out, weights, weights->memory, bias, 1, &elements, err);
+}
+
+static bool weight_named(const float **out, struct pm_weights *weights, const char *name,
+                         size_t rank, const size_t *shape, struct pm_error *err)
+{
+    char weight[NAME_BYTES + 8];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    return floats_named(out, weights, &weights->scratch, weight, rank, shape, err);
+}
+
+bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights, size_t out, size_t in,
+                       enum pm_bias bias, struct pm_error *err, const char *format, ...)
+{
+    NAME_FROM_ARGS(name, format);
+    size_t mark = weights->scratch.used;
+    const float *weight, *bias_values = NULL;
+    PM_TRY(weight_named(&weight, weights, name, 2, (size_t[]){out, in}, err));
+    if (bias == PM_BIAS) PM_TRY(bias_named(&bias_values, weights, name, out, err));
+    *linear = pm_linear_pack(weight, bias_values, out, in, weights->memory);
+    weights->scratch.used = mark;
+    return true;
+}
+
+bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weights, size_t out_each,
+                             size_t in, enum pm_bias bias, const char *const *names,
+                             struct pm_error *err, const char *format, ...)
+{
+    NAME_FROM_ARGS(prefix, format);
+    size_t mark = weights->scratch.used, count = 0;
+    while (names[count]) count++;
+    float *all = pm_arena_floats(&weights->scratch, count * out_each * in);
+    float *all_biases = bias == PM_BIAS ? pm_arena_floats(weights->memory, count * out_each) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        char name[2 * NAME_BYTES];
+        const float *one;
+        int n = snprintf(name, sizeof name, "%s.%s.weight", prefix, names[i]);
+        PM_ASSERT(n > 0 && (size_t)n < sizeof name);
+        PM_TRY(floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in},
+                            err));
+        memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
+        if (bias == PM_NO_BIAS) continue;
+        snprintf(name, sizeof name, "%s.%s.bias", prefix, names[i]);
+        PM_TRY(floats_named(&one, weights, &weights->scratch, name, 1, &out_each, err));
+        memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
+    }
+    *linear = pm_linear_pack(all, all_biases, count * out_each, in, weights->memory);
+    weights->scratch.used = mark;
+    return true;
+}
+
+bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t out, size_t in,
+                     size_t kernel, struct pm_error *err, const char *format, ...)
+{
+    NAME_FROM_ARGS(name, format);
+    size_t mark = weights->scratch.used;
+    const float *weight, *bias;
+    PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
+    PM_TRY(bias_named(&bias, weights, name, out, err));
+    *conv = pm_conv_pack(weight, bias, out, in, kernel, conv->stride, conv->pad_before,
+                         conv->pad_after, weights->memory);
+    weights->scratch.used = mark;
+    return true;
+}
+
+bool pm_weights_norm(struct pm_norm *norm, struct pm_weights *weights, size_t channels,
+                     struct pm_error *err, const char *format, ...)
+{
+    NAME_FROM_ARGS(name, format);
+    char weight[NAME_BYTES + 8];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    norm->channels = channels;
+    PM_TRY(floats_named(&norm->gamma, weights, weights->memory, weight, 1, &channels, err));
+    return bias_named(&norm->beta, weights, name, channels, err);
+}
