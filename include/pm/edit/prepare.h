@@ -1,0 +1,30 @@
+/** @file prepare.h  A recipe made ready for a model: tokens, token maps, blends, windows in steps.
+ *
+ *  Everything that can be wrong with an edit's words is found here, before anything is computed. */
+#ifndef PM_EDIT_PREPARE_H
+#define PM_EDIT_PREPARE_H
+#include "pm/control/attention_control.h"
+#include "pm/edit/recipe.h"
+
+struct pm_prepared_target {
+    struct pm_error error; /* code PM_OK, or why it cannot be done */
+    struct pm_tokens tokens;
+    struct pm_token_map map;
+    bool has_blend;
+    struct pm_local_blend blend;
+    size_t self_begin, self_end; /* steps */
+};
+
+struct pm_prepared {
+    struct pm_tokens source;
+    struct pm_prepared_target *targets; /* [recipe's target_count], owned */
+};
+
+/** @param steps  as asked for; a scheduler's evaluations may be one more
+ *  @return false when the source prompt itself is wrong; a target's own error is in its struct.
+ *  Borrows nothing. Free with pm_prepared_free. */
+PM_MUST_CHECK bool pm_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
+                              const struct pm_tokenizer *tokenizer, size_t steps,
+                              struct pm_error *err);
+void pm_prepared_free(struct pm_prepared *prepared);
+#endif

@@ -1,0 +1,213 @@
+#include "pm/edit/edit_image.h"
+
+#include "pm/base/random.h"
+
+#include <string.h>
+
+/** One pass: the source with some of its targets. */
+struct pass {
+    const struct pm_edit_settings *settings;
+    const struct pm_recipe *recipe;
+    const struct pm_prepared *prepared;
+    size_t *chosen; /* [targets]: indices into the recipe */
+    size_t targets;
+    bool hands_out_source; /* only the first pass does */
+    float *x_T;            /* [channel, y, x] */
+    struct pm_arena *scratch;
+};
+
+static void to_channels_last(float *out, const float *x, size_t channels, size_t pixels)
+{
+    for (size_t c = 0; c < channels; c++)
+        for (size_t i = 0; i < pixels; i++) out[i * channels + c] = x[c * pixels + i];
+}
+
+static void to_channels_first(float *out, const float *x, size_t channels, size_t pixels)
+{
+    for (size_t c = 0; c < channels; c++)
+        for (size_t i = 0; i < pixels; i++) out[c * pixels + i] = x[i * channels + c];
+}
+
+static size_t latent_pixels(const struct pm_edit_settings *s)
+{
+    return s->latent_height * s->latent_width;
+}
+
+static struct pm_attention_site *list_sites(size_t *count, const struct pm_edit_settings *s,
+                                            struct pm_arena *scratch)
+{
+    const struct pm_unet *unet = &s->model->unet;
+    *count = pm_unet_attention_sites(unet, s->latent_height, s->latent_width, NULL);
+    struct pm_attention_site *sites = pm_arena_bytes(scratch, *count * sizeof *sites);
+    pm_unet_attention_sites(unet, s->latent_height, s->latent_width, sites);
+    return sites;
+}
+
+/* The prompts' context, source first, and the unconditional one. */
+static void encode_prompts(float *cond, float *uncond, const struct pass *p,
+                           const struct pm_tokens *negative)
+{
+    size_t mark = p->scratch->used, channels = p->settings->model->text_encoder.channels;
+    int32_t *ids = pm_arena_bytes(p->scratch, (p->targets + 2) * PM_TOKENS * sizeof *ids);
+    float *context = pm_arena_floats(p->scratch, (p->targets + 2) * PM_TOKENS * channels);
+    memcpy(ids, negative->ids, sizeof negative->ids);
+    memcpy(ids + PM_TOKENS, p->prepared->source.ids, sizeof negative->ids);
+    for (size_t i = 0; i < p->targets; i++)
+        memcpy(ids + (i + 2) * PM_TOKENS, p->prepared->targets[p->chosen[i]].tokens.ids,
+               sizeof negative->ids);
+    pm_text_encoder_forward(context, &p->settings->model->text_encoder, ids, p->targets + 2, NULL,
+                            p->scratch);
+    memcpy(uncond, context, PM_TOKENS * channels * sizeof *uncond);
+    memcpy(cond, context + PM_TOKENS * channels,
+           (p->targets + 1) * PM_TOKENS * channels * sizeof *cond);
+    p->scratch->used = mark;
+}
+
+static struct pm_target_control *control_targets(const struct pass *p)
+{
+    struct pm_target_control *controls =
+        pm_arena_bytes(p->scratch, (p->targets + 1) * sizeof *controls);
+    for (size_t i = 0; i < p->targets; i++) {
+        const struct pm_prepared_target *target = &p->prepared->targets[p->chosen[i]];
+        size_t asked = p->recipe->targets[p->chosen[i]].self_max_pixels;
+        controls[i] = (struct pm_target_control){
+            .map = &target->map,
+            .self_begin = target->self_begin,
+            .self_end = target->self_end,
+            .self_max_pixels = asked ? asked : latent_pixels(p->settings) / 4,
+            .blend = target->has_blend ? &target->blend : NULL};
+    }
+    return controls;
+}
+
+/* Decode prompt number index of the batch and hand its picture out. */
+static void hand_out(const struct pass *p, size_t index, const float *latents,
+                     const float *trajectory, const struct pm_attention_control *control,
+                     pm_picture_ready *ready, void *ready_self)
+{
+    const struct pm_edit_settings *s = p->settings;
+    const struct pm_vae *vae = &s->model->vae;
+    size_t mark = p->scratch->used, pixels = latent_pixels(s), channels = vae->config.latent_channels;
+    size_t values = pixels * vae->factor * vae->factor * 3, n = pixels * channels;
+    size_t steps = s->schedule->evaluations, prompts = p->targets + 1;
+    const float *latent = latents + index * n;
+    float *decoded = pm_arena_floats(p->scratch, values);
+    struct pm_picture picture = {
+        .image = pm_arena_bytes(p->scratch, values),
+        .x_T = p->x_T,
+        .final_latent = pm_arena_floats(p->scratch, n),
+        .trajectory = trajectory ? pm_arena_floats(p->scratch, steps * n) : NULL,
+        .cross_mean = pm_arena_floats(p->scratch, control->store.height * control->store.width *
+                                                      control->store.tokens)};
+    pm_vae_decode(decoded, vae, latent, 1, s->latent_height, s->latent_width, p->scratch);
+    pm_vae_to_bytes(picture.image, decoded, values);
+    to_channels_first(picture.final_latent, latent, channels, pixels);
+    for (size_t step = 0; trajectory && step < steps; step++)
+        to_channels_first(picture.trajectory + step * n,
+                          trajectory + ((step + 1) * prompts + index) * n, channels, pixels);
+    pm_attention_store_mean(picture.cross_mean, &control->store, index);
+    if (index > 0 && control->targets[index - 1].blend)
+        picture.blend_mask = control->masks + (index - 1) * pixels;
+    ready(ready_self, index ? (int)p->chosen[index - 1] : PM_SOURCE_PICTURE, &picture);
+    p->scratch->used = mark;
+}
+
+static bool run_pass(const struct pass *p, pm_picture_ready *ready, void *ready_self,
+                     struct pm_error *err)
+{
+    const struct pm_edit_settings *s = p->settings;
+    struct pm_arena *scratch = p->scratch;
+    size_t mark = scratch->used, pixels = latent_pixels(s), prompts = p->targets + 1;
+    size_t channels = s->model->unet.config.in_channels, n = pixels * channels;
+    size_t context = PM_TOKENS * s->model->text_encoder.channels, site_count;
+
+    struct pm_tokens negative;
+    PM_TRY(pm_tokenize(&negative, s->model->tokenizer, s->negative_prompt, err));
+    float *cond = pm_arena_floats(scratch, prompts * context);
+    float *uncond = pm_arena_floats(scratch, context);
+    encode_prompts(cond, uncond, p, &negative);
+
+    float *latents = pm_arena_floats(scratch, prompts * n);
+    to_channels_last(latents, p->x_T, channels, pixels);
+    for (size_t i = 1; i < prompts; i++) memcpy(latents + i * n, latents, n * sizeof *latents);
+
+    const struct pm_attention_site *sites = list_sites(&site_count, s, scratch);
+    struct pm_attention_control control = pm_attention_control_make(
+        control_targets(p), p->targets, sites, site_count, channels, true, scratch);
+    struct pm_attention_hook hook = pm_attention_control_hook(&control);
+    float *trajectory = s->keeps_trajectory
+                            ? pm_arena_floats(scratch, (s->schedule->evaluations + 1) * prompts * n)
+                            : NULL;
+    struct pm_denoise denoise = {.unet = &s->model->unet,
+                                 .schedule = s->schedule,
+                                 .guidance_scale = s->guidance_scale,
+                                 .prompts = prompts,
+                                 .height = s->latent_height,
+                                 .width = s->latent_width,
+                                 .cond = cond,
+                                 .uncond = uncond,
+                                 .hook = &hook,
+                                 .trajectory = {.latents = trajectory}};
+    bool ok = pm_denoise(latents, &denoise, scratch, err);
+    for (size_t i = p->hands_out_source ? 0 : 1; ok && i < prompts; i++)
+        hand_out(p, i, latents, trajectory, &control, ready, ready_self);
+    scratch->used = mark;
+    return ok;
+}
+
+/* The next pass's targets, from *next on; those that could not be prepared are left out. */
+static size_t choose_targets(size_t *chosen, size_t *next, const struct pm_edit_settings *s,
+                             const struct pm_prepared *prepared, size_t target_count)
+{
+    size_t count = 0;
+    for (; *next < target_count && count < s->targets_per_pass; (*next)++)
+        if (prepared->targets[*next].error.code == PM_OK) chosen[count++] = *next;
+    return count;
+}
+
+bool pm_edit_image(const struct pm_edit_settings *settings, const struct pm_recipe *recipe,
+                   const struct pm_prepared *prepared, pm_picture_ready *ready, void *ready_self,
+                   struct pm_arena *scratch, struct pm_error *err)
+{
+    size_t mark = scratch->used;
+    size_t n = latent_pixels(settings) * settings->model->unet.config.in_channels;
+    struct pass pass = {.settings = settings,
+                        .recipe = recipe,
+                        .prepared = prepared,
+                        .hands_out_source = true,
+                        .chosen = pm_arena_bytes(scratch, settings->targets_per_pass * sizeof(size_t)),
+                        .x_T = pm_arena_floats(scratch, n),
+                        .scratch = scratch};
+    if (recipe->noise == PM_NOISE_TORCH)
+        pm_noise_torch(pass.x_T, n, recipe->seed);
+    else
+        pm_noise_counter(pass.x_T, n, recipe->seed);
+    bool ok = true;
+    size_t next = 0;
+    do {
+        pass.targets = choose_targets(pass.chosen, &next, settings, prepared, recipe->target_count);
+        if (pass.targets == 0 && !pass.hands_out_source) break;
+        ok = run_pass(&pass, ready, ready_self, err);
+        pass.hands_out_source = false;
+    } while (ok && next < recipe->target_count);
+    scratch->used = mark;
+    return ok;
+}
+
+size_t pm_edit_cost(const struct pm_edit_settings *settings, const struct pm_prepared *prepared,
+                    size_t target_count)
+{
+    size_t good = 0, halves = settings->guidance_scale == 1.0f ? 1 : 2;
+    for (size_t i = 0; i < target_count; i++) good += prepared->targets[i].error.code == PM_OK;
+    size_t passes = good ? (good + settings->targets_per_pass - 1) / settings->targets_per_pass : 1;
+    return (good + passes) * halves * settings->schedule->evaluations;
+}
+
+void pm_edit_map_size(size_t *height, size_t *width, const struct pm_edit_settings *settings,
+                      struct pm_arena *scratch)
+{
+    size_t mark = scratch->used, count;
+    const struct pm_attention_site *sites = list_sites(&count, settings, scratch);
+    pm_attention_store_size(height, width, sites, count);
+    scratch->used = mark;
+}

@@ -1,0 +1,106 @@
+#include "pm/edit/prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool find_words(struct pm_token_set *out, const struct pm_word_list *words,
+                       const char *prompt, const struct pm_tokens *tokens, const char *which,
+                       struct pm_error *err)
+{
+    *out = (struct pm_token_set){0};
+    for (size_t i = 0; i < words->count; i++) {
+        struct pm_token_set one;
+        if (!pm_words_find(&one, prompt, tokens, words->words[i], err))
+            return pm_fail(err, PM_E_INPUT, "local_blend, %s: %s", which, err->message);
+        for (size_t t = 0; t < PM_TOKENS; t++) {
+            out->count += one.has[t] && !out->has[t];
+            out->has[t] = out->has[t] || one.has[t];
+        }
+    }
+    return true;
+}
+
+static bool prepare_blend(struct pm_prepared_target *out, const struct pm_target_recipe *target,
+                          const struct pm_recipe *recipe, const struct pm_tokens *source,
+                          size_t steps, struct pm_error *err)
+{
+    const struct pm_blend_recipe *b = &target->blend;
+    struct pm_local_blend *blend = &out->blend;
+    out->has_blend = target->has_blend;
+    if (!target->has_blend) return true;
+    blend->threshold = (float)b->threshold;
+    blend->start_step = (size_t)(b->start * (double)steps);
+    PM_TRY(find_words(&blend->source, &b->source, recipe->source, source, "source", err));
+    PM_TRY(find_words(&blend->target, &b->target, target->prompt, &out->tokens, "target", err));
+    blend->subtracts = b->subtract_source.count > 0;
+    if (!blend->subtracts) return true;
+    blend->subtract_threshold = (float)b->subtract_threshold;
+    PM_TRY(find_words(&blend->subtract_source, &b->subtract_source, recipe->source, source,
+                      "subtract source", err));
+    return find_words(&blend->subtract_target, &b->subtract_target, target->prompt, &out->tokens,
+                      "subtract target", err);
+}
+
+static bool prepare_map(struct pm_prepared_target *out, const struct pm_target_recipe *target,
+                        const struct pm_recipe *recipe, const struct pm_tokens *source,
+                        size_t steps, struct pm_error *err)
+{
+    struct pm_token_map_spec spec = pm_token_map_spec_default(target->edit);
+    spec.mapper = target->mapper;
+    pm_token_map_spec_window(&spec, steps, target->cross.begin, target->cross.end);
+    for (size_t i = 0; i < target->cross_words.count; i++)
+        PM_TRY(pm_token_map_spec_word_window(&spec, steps, target->cross_windows[i].begin,
+                                             target->cross_windows[i].end, target->prompt,
+                                             &out->tokens, target->cross_words.words[i], err));
+    for (size_t i = 0; i < target->equalizer.count; i++)
+        PM_TRY(pm_token_map_spec_equalize(&spec, target->prompt, &out->tokens,
+                                          target->equalizer.words[i],
+                                          (float)target->equalizer_values[i], err));
+    return pm_token_map_init(&out->map, &spec, recipe->source, source, target->prompt, &out->tokens,
+                             err);
+}
+
+static bool prepare_target(struct pm_prepared_target *out, const struct pm_target_recipe *target,
+                           const struct pm_recipe *recipe, const struct pm_tokens *source,
+                           const struct pm_tokenizer *tokenizer, size_t steps,
+                           struct pm_error *err)
+{
+    PM_TRY(pm_tokenize(&out->tokens, tokenizer, target->prompt, err));
+    if (target->edit == PM_EDIT_REWEIGHT &&
+        memcmp(source->ids, out->tokens.ids, sizeof source->ids) != 0)
+        return pm_fail(err, PM_E_INPUT,
+                       "\"reweight\" keeps the source's prompt, but this target's is \"%s\"; use "
+                       "\"refine\" or \"replace\" with an \"equalizer\" to change words as well",
+                       target->prompt);
+    /* as the reference counts self-attention's window: over the steps asked for */
+    out->self_begin = (size_t)(target->self.begin * (double)steps);
+    out->self_end = (size_t)(target->self.end * (double)steps);
+    PM_TRY(prepare_map(out, target, recipe, source, steps, err));
+    return prepare_blend(out, target, recipe, source, steps, err);
+}
+
+bool pm_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
+                const struct pm_tokenizer *tokenizer, size_t steps, struct pm_error *err)
+{
+    *out = (struct pm_prepared){0};
+    PM_TRY(pm_tokenize(&out->source, tokenizer, recipe->source, err));
+    out->targets = calloc(recipe->target_count + 1, sizeof *out->targets);
+    if (!out->targets) pm_die("no memory for %zu targets", recipe->target_count);
+    for (size_t i = 0; i < recipe->target_count; i++) {
+        struct pm_prepared_target *target = &out->targets[i];
+        target->error = recipe->targets[i].error;
+        if (target->error.code != PM_OK) continue;
+        if (!prepare_target(target, &recipe->targets[i], recipe, &out->source, tokenizer, steps,
+                            &target->error)) {
+            struct pm_error why = target->error;
+            pm_fail(&target->error, why.code, "targets[%zu]: %s", i, why.message);
+        }
+    }
+    return true;
+}
+
+void pm_prepared_free(struct pm_prepared *prepared)
+{
+    free(prepared->targets);
+    *prepared = (struct pm_prepared){0};
+}
