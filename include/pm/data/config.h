@@ -1,0 +1,52 @@
+/** @file config.h  What a run is: a JSON file, overridden by flags. docs/config.md lists the keys.
+ *
+ *  Paths in the file are relative to its folder, those of flags to the current one. */
+#ifndef PM_DATA_CONFIG_H
+#define PM_DATA_CONFIG_H
+#include "pm/base/json.h"
+
+enum pm_config_scheduler { PM_SCHEDULER_MODEL, PM_SCHEDULER_DDIM, PM_SCHEDULER_PNDM };
+
+struct pm_config {
+    json_t *json; /* owned; resolved, everything explicit: what is kept in the store */
+    const char *model, *manifest, *store; /* paths, borrowed from json; store may be NULL */
+    size_t width, height; /* of the pictures in pixels; 0: as the model was trained */
+    size_t steps;
+    double guidance_scale;
+    enum pm_config_scheduler scheduler; /* PM_SCHEDULER_MODEL: the one in the model's folder */
+    const char *negative_prompt;
+    const json_t *defaults; /* of manifest keys; seed and noise are among them */
+    bool keeps_trajectory;  /* capture.trajectory */
+    size_t threads;         /* a rank */
+    size_t targets_per_pass;
+    double time_limit_seconds; /* 0: none */
+    const char *halt_file;     /* NULL: none */
+};
+
+enum pm_config_value { PM_CONFIG_TEXT, PM_CONFIG_NUMBER, PM_CONFIG_PATH };
+
+/** A flag's value for a key, as text: "limits.threads" = "2". */
+struct pm_config_override {
+    const char *key, *value;
+    enum pm_config_value kind;
+};
+
+/** Read a file and lay the overrides over it.
+ *  @return true, *out owned by the caller (pm_config_free); else err names file, key and value */
+PM_MUST_CHECK bool pm_config_load(struct pm_config *out, const char *path,
+                                  const struct pm_config_override *overrides,
+                                  size_t override_count, struct pm_error *err);
+
+/** The same from a resolved config's text, as another rank or a store has it. */
+PM_MUST_CHECK bool pm_config_parse(struct pm_config *out, const char *text, size_t bytes,
+                                   const char *where, struct pm_error *err);
+void pm_config_free(struct pm_config *config);
+
+/** The resolved config as JSON text. @return owned by the caller (free) */
+char *pm_config_text(const struct pm_config *config);
+
+/** Do the configs lead to the same results? Threads, limits and paths do not count.
+ *  @return true, or false with the first difference in err */
+PM_MUST_CHECK bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b,
+                                          struct pm_error *err);
+#endif

@@ -1,0 +1,215 @@
+#include "pm/data/config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CONFIG_MAX_BYTES = 1 << 20 };
+
+static const char *const keys[] = {"model",          "manifest",        "store",    "width",
+                                   "height",         "steps",           "guidance_scale",
+                                   "scheduler",      "negative_prompt", "seed",     "noise",
+                                   "defaults",       "capture",         "limits",   NULL};
+static const char *const capture_keys[] = {"trajectory", NULL};
+static const char *const limit_keys[] = {"threads", "targets_per_pass", "time_seconds",
+                                         "halt_file", NULL};
+static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
+static const char *const path_keys[] = {"model", "manifest", "store", NULL};
+/* What may differ between runs that go on with one store. */
+static const char *const indifferent_keys[] = {"model", "manifest", "store", "limits", NULL};
+
+/* Join folder and a relative path; absolute ones stay. */
+static json_t *joined(const char *folder, size_t folder_bytes, const char *path)
+{
+    if (path[0] == '/') return json_string(path);
+    return json_sprintf("%.*s/%s", (int)folder_bytes, folder, path);
+}
+
+/* Make a value of the object, or of its "limits", relative to a folder. */
+static void root_path(json_t *object, const char *key, const char *folder, size_t folder_bytes)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_string(value))
+        json_object_set_new(object, key, joined(folder, folder_bytes, json_string_value(value)));
+}
+
+static bool current_folder(char folder[PATH_MAX], struct pm_error *err)
+{
+    if (getcwd(folder, PATH_MAX)) return true;
+    return pm_fail(err, PM_E_IO, "the current folder cannot be named: %s", strerror(errno));
+}
+
+static bool root_paths(json_t *json, const char *config_path, struct pm_error *err)
+{
+    char here[PATH_MAX], folder[2 * PATH_MAX];
+    const char *slash = strrchr(config_path, '/');
+    int relative = slash ? (int)(slash - config_path) : 0;
+    PM_TRY(current_folder(here, err));
+    if (config_path[0] == '/')
+        snprintf(folder, sizeof folder, "%.*s", relative, config_path);
+    else
+        snprintf(folder, sizeof folder, "%s%s%.*s", here, relative ? "/" : "", relative, config_path);
+    for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder, strlen(folder));
+    root_path(json_object_get(json, "limits"), "halt_file", folder, strlen(folder));
+    return true;
+}
+
+static bool apply_override(json_t *json, const struct pm_config_override *o, struct pm_error *err)
+{
+    char here[PATH_MAX];
+    json_t *object = json, *value;
+    const char *key = o->key, *dot = strchr(key, '.');
+    if (dot) {
+        char outer[32];
+        snprintf(outer, sizeof outer, "%.*s", (int)(dot - key), key);
+        if (!json_is_object(json_object_get(json, outer)))
+            json_object_set_new(json, outer, json_object());
+        object = json_object_get(json, outer);
+        key = dot + 1;
+    }
+    if (o->kind == PM_CONFIG_PATH) {
+        PM_TRY(current_folder(here, err));
+        value = joined(here, strlen(here), o->value);
+    } else if (o->kind == PM_CONFIG_NUMBER) {
+        value = json_loads(o->value, JSON_DECODE_ANY, NULL);
+        if (!json_is_number(value)) {
+            json_decref(value);
+            return pm_fail(err, PM_E_INPUT, "\"%s\" is given as \"%s\"; a number is wanted", o->key,
+                           o->value);
+        }
+    } else {
+        value = json_string(o->value);
+    }
+    if (!value || json_object_set_new(object, key, value) != 0)
+        return pm_fail(err, PM_E_INPUT, "\"%s\" is given as \"%s\", which is no UTF-8", o->key,
+                       o->value);
+    return true;
+}
+
+static void fill_defaults(json_t *json)
+{
+    pm_json_set_missing(json, "width", json_integer(0));
+    pm_json_set_missing(json, "height", json_integer(0));
+    pm_json_set_missing(json, "steps", json_integer(50));
+    pm_json_set_missing(json, "guidance_scale", json_real(7.5));
+    pm_json_set_missing(json, "scheduler", json_string("model"));
+    pm_json_set_missing(json, "negative_prompt", json_string(""));
+    pm_json_set_missing(json, "defaults", json_object());
+    pm_json_set_missing(json, "capture", json_object());
+    pm_json_set_missing(json, "limits", json_object());
+    json_t *capture = json_object_get(json, "capture"), *limits = json_object_get(json, "limits");
+    if (json_is_object(capture)) pm_json_set_missing(capture, "trajectory", json_false());
+    if (!json_is_object(limits)) return;
+    pm_json_set_missing(limits, "threads", json_integer(1));
+    pm_json_set_missing(limits, "targets_per_pass", json_integer(8));
+    pm_json_set_missing(limits, "time_seconds", json_real(0.0));
+}
+
+/* The run's seed and noise are defaults of manifest keys like any other. */
+static bool move_to_defaults(json_t *json, const char *key, const char *where, struct pm_error *err)
+{
+    json_t *defaults = json_object_get(json, "defaults"), *value = json_object_get(json, key);
+    if (!value || !json_is_object(defaults)) return true;
+    if (json_object_get(defaults, key))
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is given twice, also in \"defaults\"", where, key);
+    json_object_set(defaults, key, value);
+    json_object_del(json, key);
+    return true;
+}
+
+static bool read_limits(struct pm_config *c, const char *where, struct pm_error *err)
+{
+    const json_t *limits = json_object_get(c->json, "limits");
+    const json_t *capture = json_object_get(c->json, "capture");
+    PM_TRY(pm_json_check_keys(capture, where, capture_keys, err));
+    PM_TRY(pm_json_bool(capture, where, "trajectory", &c->keeps_trajectory, err));
+    PM_TRY(pm_json_check_keys(limits, where, limit_keys, err));
+    PM_TRY(pm_json_size(limits, where, "threads", 1, 1024, &c->threads, err));
+    PM_TRY(pm_json_size(limits, where, "targets_per_pass", 1, 64, &c->targets_per_pass, err));
+    PM_TRY(pm_json_number(limits, where, "time_seconds", 0.0, 1e9, &c->time_limit_seconds, err));
+    return pm_json_string(limits, where, "halt_file", &c->halt_file, err);
+}
+
+static bool read_config(struct pm_config *c, const char *where, struct pm_error *err)
+{
+    int scheduler = PM_SCHEDULER_MODEL;
+    PM_TRY(pm_json_check_keys(c->json, where, keys, err));
+    fill_defaults(c->json);
+    PM_TRY(move_to_defaults(c->json, "seed", where, err));
+    PM_TRY(move_to_defaults(c->json, "noise", where, err));
+    PM_TRY(pm_json_string(c->json, where, "model", &c->model, err));
+    PM_TRY(pm_json_string(c->json, where, "manifest", &c->manifest, err));
+    PM_TRY(pm_json_string(c->json, where, "store", &c->store, err));
+    if (!c->model || !c->manifest)
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is missing", where,
+                       c->model ? "manifest" : "model");
+    PM_TRY(pm_json_size(c->json, where, "width", 0, 8192, &c->width, err));
+    PM_TRY(pm_json_size(c->json, where, "height", 0, 8192, &c->height, err));
+    PM_TRY(pm_json_size(c->json, where, "steps", 1, 4096, &c->steps, err));
+    PM_TRY(pm_json_number(c->json, where, "guidance_scale", 0.0, 100.0, &c->guidance_scale, err));
+    PM_TRY(pm_json_choice(c->json, where, "scheduler", scheduler_names, &scheduler, err));
+    PM_TRY(pm_json_string(c->json, where, "negative_prompt", &c->negative_prompt, err));
+    c->scheduler = (enum pm_config_scheduler)scheduler;
+    c->defaults = json_object_get(c->json, "defaults");
+    return read_limits(c, where, err);
+}
+
+bool pm_config_load(struct pm_config *out, const char *path,
+                    const struct pm_config_override *overrides, size_t override_count,
+                    struct pm_error *err)
+{
+    *out = (struct pm_config){0};
+    PM_TRY(pm_json_load(&out->json, path, CONFIG_MAX_BYTES, err));
+    bool ok = pm_json_check_keys(out->json, path, keys, err) && root_paths(out->json, path, err);
+    for (size_t i = 0; ok && i < override_count; i++)
+        ok = apply_override(out->json, &overrides[i], err);
+    if (ok && read_config(out, path, err)) return true;
+    pm_config_free(out);
+    return false;
+}
+
+bool pm_config_parse(struct pm_config *out, const char *text, size_t bytes, const char *where,
+                     struct pm_error *err)
+{
+    *out = (struct pm_config){0};
+    PM_TRY(pm_json_parse(&out->json, text, bytes, where, err));
+    if (read_config(out, where, err)) return true;
+    pm_config_free(out);
+    return false;
+}
+
+void pm_config_free(struct pm_config *config)
+{
+    json_decref(config->json);
+    *config = (struct pm_config){0};
+}
+
+char *pm_config_text(const struct pm_config *config)
+{
+    char *text = json_dumps(config->json, JSON_SORT_KEYS | JSON_INDENT(1));
+    if (!text) pm_die("no memory for the config");
+    return text;
+}
+
+bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b,
+                            struct pm_error *err)
+{
+    for (size_t i = 0; keys[i]; i++) {
+        bool counts = true;
+        for (size_t j = 0; indifferent_keys[j]; j++)
+            counts = counts && strcmp(indifferent_keys[j], keys[i]) != 0;
+        const json_t *x = json_object_get(a->json, keys[i]), *y = json_object_get(b->json, keys[i]);
+        if (!counts || x == y || json_equal(x, y)) continue;
+        char *was = json_dumps(x, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *is = json_dumps(y, JSON_ENCODE_ANY | JSON_COMPACT);
+        pm_fail(err, PM_E_INPUT, "\"%s\" was %.100s and is now %.100s", keys[i], was ? was : "absent",
+                is ? is : "absent");
+        free(was);
+        free(is);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,105 @@
+#include "pm/data/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool map_file(struct pm_manifest *m, struct pm_error *err)
+{
+    struct stat status;
+    int fd = open(m->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", m->path, strerror(errno));
+    bool ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    if (!ok) pm_fail(err, PM_E_IO, "%s is not a regular file", m->path);
+    if (ok && status.st_size > 0) {
+        void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        ok = map != MAP_FAILED || pm_fail(err, PM_E_IO, "cannot map %s: %s", m->path, strerror(errno));
+        if (ok) {
+            m->map = map;
+            m->map_bytes = (size_t)status.st_size;
+        }
+    }
+    close(fd);
+    return ok;
+}
+
+static bool is_blank(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (!strchr(" \t\r", text[i]) || text[i] == '\0') return false;
+    return true;
+}
+
+static void append_line(struct pm_manifest *m, size_t *capacity, struct pm_manifest_line line)
+{
+    if (m->count == *capacity) {
+        *capacity = *capacity ? 2 * *capacity : 64;
+        struct pm_manifest_line *lines = realloc(m->lines, *capacity * sizeof *lines);
+        if (!lines) pm_die("no memory for the %zu lines of %s", *capacity, m->path);
+        m->lines = lines;
+    }
+    m->lines[m->count++] = line;
+}
+
+static void find_lines(struct pm_manifest *m)
+{
+    size_t capacity = 0, offset = 0;
+    for (size_t number = 1; offset < m->map_bytes; number++) {
+        const char *start = m->map + offset;
+        const char *end = memchr(start, '\n', m->map_bytes - offset);
+        size_t bytes = end ? (size_t)(end - start) : m->map_bytes - offset;
+        if (!is_blank(start, bytes))
+            append_line(m, &capacity,
+                        (struct pm_manifest_line){.offset = offset, .bytes = bytes, .number = number});
+        offset += bytes + 1;
+    }
+}
+
+bool pm_manifest_open(struct pm_manifest *out, const char *path, struct pm_error *err)
+{
+    *out = (struct pm_manifest){.path = strdup(path)};
+    if (!out->path) pm_die("no memory for a path");
+    const char *slash = strrchr(out->path, '/');
+    out->name = slash ? slash + 1 : out->path;
+    bool ok = map_file(out, err);
+    if (ok) find_lines(out);
+    if (ok && out->count == 0) ok = pm_fail(err, PM_E_INPUT, "%s has no edits in it", path);
+    if (!ok) pm_manifest_close(out);
+    return ok;
+}
+
+void pm_manifest_close(struct pm_manifest *manifest)
+{
+    if (manifest->map) munmap((void *)manifest->map, manifest->map_bytes);
+    free(manifest->lines);
+    free(manifest->path);
+    *manifest = (struct pm_manifest){0};
+}
+
+void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_manifest *manifest,
+                       size_t index)
+{
+    snprintf(place, PM_MANIFEST_PLACE_BYTES, "%.100s:%zu", manifest->name,
+             manifest->lines[index].number);
+}
+
+bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
+                       struct pm_error *err)
+{
+    const struct pm_manifest_line *line = &manifest->lines[index];
+    char place[PM_MANIFEST_PLACE_BYTES];
+    pm_manifest_place(place, manifest, index);
+    if (line->bytes > PM_MANIFEST_LINE_MAX_BYTES)
+        return pm_fail(err, PM_E_INPUT, "%s: the line has %zu bytes; %d are the most", place,
+                       line->bytes, PM_MANIFEST_LINE_MAX_BYTES);
+    PM_TRY(pm_json_parse(out, manifest->map + line->offset, line->bytes, place, err));
+    if (json_is_object(*out)) return true;
+    pm_fail(err, PM_E_INPUT, "%s: an object {...} is wanted, not %s", place, pm_json_kind(*out));
+    json_decref(*out);
+    return false;
+}

@@ -1,0 +1,173 @@
+#include "store_internal.h"
+
+#include "pm/base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* The checksum's second half, in this order. */
+static const enum part payload_parts[] = {IMAGE,      X_T,        FINAL_LATENT,
+                                          TRAJECTORY, CROSS_MEAN, BLEND_MASK};
+enum { PAYLOAD_PARTS = sizeof payload_parts / sizeof *payload_parts };
+
+/* The entry's item, and whether the entry is its source, as the plan has it. */
+PM_MUST_CHECK static bool read_place(uint64_t *item, bool *source, const struct pm_store *store,
+                                     size_t entry, struct pm_error *err)
+{
+    int32_t target;
+    PM_TRY(store_read(item, store, PROMPT_ITEM, entry, 1, err));
+    PM_TRY(store_read(&target, store, PROMPT_TARGET, entry, 1, err));
+    *source = target == PM_STORE_SOURCE;
+    if (*item < store->shape.items) return true;
+    return pm_fail(err, PM_E_FORMAT, "%s: /prompt/item: entry %zu is of item %llu of %zu",
+                   store->path, entry, (unsigned long long)*item, store->shape.items);
+}
+
+/* Continue a hash with one row of what is in the file. */
+PM_MUST_CHECK static bool hash_part(uint64_t *hash, const struct pm_store *store, enum part part,
+                                    size_t row, struct pm_error *err)
+{
+    size_t bytes;
+    PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
+    void *data = malloc(bytes);
+    if (!data)
+        pm_die("no memory for %zu bytes of %s in %s", bytes, store_parts[part].path, store->path);
+    bool ok = store_read(data, store, part, row, 1, err);
+    if (ok) *hash = pm_hash64(data, bytes, *hash);
+    free(data);
+    return ok;
+}
+
+/* The checksum's first half: the row itself (its number, state and message), then the plan that the
+ * entry was made from: its prompt and, with a source, its item. */
+PM_MUST_CHECK static bool hash_row(uint64_t *hash, const struct pm_store *store, size_t entry,
+                                   const struct pm_store_row *row, uint64_t item, bool source,
+                                   struct pm_error *err)
+{
+    uint64_t number = entry;
+    uint8_t head[sizeof number + 2];
+    memcpy(head, &number, sizeof number);
+    head[sizeof number] = row->state;
+    head[sizeof number + 1] = row->flags;
+    *hash = pm_hash64(head, sizeof head, 0);
+    *hash = pm_hash64(row->message, sizeof row->message, *hash);
+    for (enum part part = PROMPT_TEXT; part <= PROMPT_WORD; part++)
+        PM_TRY(hash_part(hash, store, part, entry, err));
+    for (enum part part = ITEM_ID; source && part <= ITEM_RECIPE; part++)
+        PM_TRY(hash_part(hash, store, part, item, err));
+    return true;
+}
+
+static bool applies(const struct pm_store *store, enum part part, uint8_t flags, bool source)
+{
+    if (part == X_T) return source;
+    if (part == BLEND_MASK) return flags & PM_STORE_HAS_BLEND_MASK;
+    return store_has(&store->shape, part);
+}
+
+static const void *payload_part(const struct pm_store_payload *payload, enum part part)
+{
+    switch (part) {
+    case IMAGE:
+        return payload->image;
+    case X_T:
+        return payload->x_T;
+    case FINAL_LATENT:
+        return payload->final_latent;
+    case TRAJECTORY:
+        return payload->trajectory;
+    case CROSS_MEAN:
+        return payload->cross_mean;
+    case BLEND_MASK:
+        return payload->blend_mask;
+    default:
+        return NULL;
+    }
+}
+
+/* Provenance, then the row: from here on the entry counts. */
+PM_MUST_CHECK static bool write_row(struct pm_store *store, size_t entry,
+                                    const struct pm_store_row *row, double seconds,
+                                    struct pm_error *err)
+{
+    struct pm_store_provenance made;
+    PM_TRY(store_read(&made, store, PROVENANCE, entry, 1, err));
+    made.attempts++;
+    made.rank = store->rank;
+    made.seconds = seconds;
+    made.finished = time(NULL);
+    memcpy(made.host, store->host, sizeof made.host);
+    PM_TRY(store_write(store, PROVENANCE, entry, 1, &made, err));
+    return store_write(store, ENTRY, entry, 1, row, err);
+}
+
+bool pm_store_put_entry(struct pm_store *store, size_t entry,
+                        const struct pm_store_payload *payload, double seconds,
+                        struct pm_error *err)
+{
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL);
+    PM_ASSERT(entry < store->shape.entries);
+    PM_ASSERT(!payload->blend_mask || store->shape.blend_mask);
+    uint64_t item;
+    bool source;
+    PM_TRY(read_place(&item, &source, store, entry, err));
+    struct pm_store_row row = {.state = PM_STORE_DONE,
+                               .flags = payload->blend_mask ? PM_STORE_HAS_BLEND_MASK : 0};
+    PM_TRY(hash_row(&row.checksum, store, entry, &row, item, source, err));
+    for (size_t i = 0; i < PAYLOAD_PARTS; i++) {
+        enum part part = payload_parts[i];
+        const void *data = payload_part(payload, part);
+        size_t bytes;
+        PM_ASSERT(!data == !applies(store, part, row.flags, source));
+        if (!data) continue;
+        PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
+        PM_TRY(store_write(store, part, part == X_T ? item : entry, 1, data, err));
+        row.checksum = pm_hash64(data, bytes, row.checksum);
+    }
+    return write_row(store, entry, &row, seconds, err);
+}
+
+bool pm_store_fail_entry(struct pm_store *store, size_t entry, const char *message, double seconds,
+                         struct pm_error *err)
+{
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL);
+    PM_ASSERT(entry < store->shape.entries);
+    uint64_t item;
+    bool source;
+    PM_TRY(read_place(&item, &source, store, entry, err));
+    struct pm_error whole = {0};
+    (void)pm_fail(&whole, PM_E_INPUT, "%s", message); /* shortened at a character's end */
+    struct pm_store_row row = {.state = PM_STORE_FAILED};
+    memcpy(row.message, whole.message, strlen(whole.message));
+    PM_TRY(hash_row(&row.checksum, store, entry, &row, item, source, err));
+    return write_row(store, entry, &row, seconds, err);
+}
+
+bool pm_store_verify_entry(bool *good, const struct pm_store *store, size_t entry,
+                           struct pm_error *err)
+{
+    struct pm_store_row row, empty = {0};
+    uint64_t item;
+    bool source;
+    PM_ASSERT(entry < store->shape.entries);
+    PM_TRY(store_read(&row, store, ENTRY, entry, 1, err));
+    *good = row.state <= PM_STORE_FAILED;
+    if (row.state == PM_STORE_PENDING)
+        *good = row.checksum == 0 && row.flags == 0 &&
+                memcmp(row.message, empty.message, sizeof row.message) == 0;
+    if (!*good || row.state == PM_STORE_PENDING) return true;
+
+    uint64_t hash;
+    PM_TRY(read_place(&item, &source, store, entry, err));
+    PM_TRY(hash_row(&hash, store, entry, &row, item, source, err));
+    for (size_t i = 0; i < PAYLOAD_PARTS && row.state == PM_STORE_DONE; i++) {
+        enum part part = payload_parts[i];
+        if (!applies(store, part, row.flags, source)) continue;
+        *good = store_has(&store->shape, part);
+        if (!*good) return true;
+        PM_TRY(hash_part(&hash, store, part, part == X_T ? item : entry, err));
+    }
+    *good = hash == row.checksum;
+    return true;
+}

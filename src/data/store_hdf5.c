@@ -1,0 +1,151 @@
+#include "store_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pm_store *store_new(const char *path, MPI_Comm comm)
+{
+    struct pm_store *store = calloc(1, sizeof *store);
+    char *copy = strdup(path);
+    if (!store || !copy) pm_die("no memory to open %s", path);
+    store->path = copy;
+    store->comm = comm;
+    store->file = -1;
+    for (enum part part = 0; part < PARTS; part++) store->dataset[part] = store->type[part] = -1;
+    if (comm != MPI_COMM_NULL) MPI_Comm_rank(comm, &store->rank);
+    gethostname(store->host, sizeof store->host - 1);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    return store;
+}
+
+/* Keeps the first message it is shown. */
+static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *text)
+{
+    (void)n;
+    char *kept = text;
+    if (!kept[0] && error->desc) snprintf(kept, PM_ERROR_BYTES, "%s", error->desc);
+    return 0;
+}
+
+bool store_fail(struct pm_error *err, enum pm_error_code code, const char *path, const char *where,
+                const char *what)
+{
+    char why[PM_ERROR_BYTES] = "";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, why); /* from the innermost outwards */
+    H5Eclear2(H5E_DEFAULT);
+    return pm_fail(err, code, "%s: %s%s%s%s%s", path, where ? where : "", where ? ": " : "", what,
+                   why[0] ? ": " : "", why);
+}
+
+hid_t store_access_mpi(MPI_Comm comm)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_mpio(access, comm, MPI_INFO_NULL);
+    return access;
+}
+
+bool store_close_handles(struct pm_store *store)
+{
+    bool ok = true;
+    for (enum part part = 0; part < PARTS; part++) {
+        if (store->dataset[part] >= 0) ok &= H5Dclose(store->dataset[part]) >= 0;
+        if (store->type[part] >= 0) ok &= H5Tclose(store->type[part]) >= 0;
+        store->dataset[part] = store->type[part] = -1;
+    }
+    if (store->file >= 0) ok &= H5Fclose(store->file) >= 0;
+    store->file = -1;
+    return ok;
+}
+
+/* Rows first .. first + count - 1 in the file, and their like in memory. */
+static bool select_rows(hid_t *file_space, hid_t *memory_space, const struct pm_store *store,
+                        enum part part, size_t first, size_t count)
+{
+    hsize_t start[STORE_MAX_RANK] = {first}, extent[STORE_MAX_RANK] = {count};
+    int rank = (int)store_rank(part);
+    for (int k = 1; k < rank; k++) extent[k] = store_size(&store->shape, store_parts[part].axis[k]);
+    *memory_space = H5Screate_simple(rank, extent, NULL);
+    *file_space = H5Dget_space(store->dataset[part]);
+    return *memory_space >= 0 && *file_space >= 0 &&
+           H5Sselect_hyperslab(*file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0;
+}
+
+bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
+                 const void *rows, struct pm_error *err)
+{
+    hid_t file_space, memory_space;
+    bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
+              H5Dwrite(store->dataset[part], store->type[part], memory_space, file_space,
+                       H5P_DEFAULT, rows) >= 0;
+    if (!ok) (void)store_fail(err, PM_E_IO, store->path, store_parts[part].path, "cannot write");
+    if (file_space >= 0) H5Sclose(file_space);
+    if (memory_space >= 0) H5Sclose(memory_space);
+    return ok;
+}
+
+bool store_read(void *rows, const struct pm_store *store, enum part part, size_t first,
+                size_t count, struct pm_error *err)
+{
+    PM_ASSERT(store->dataset[part] >= 0);
+    size_t total = store_size(&store->shape, store_parts[part].axis[0]);
+    PM_ASSERT(first <= total && count <= total - first);
+    if (count == 0) return true;
+    hid_t file_space, memory_space;
+    bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
+              H5Dread(store->dataset[part], store->type[part], memory_space, file_space,
+                      H5P_DEFAULT, rows) >= 0;
+    if (!ok) (void)store_fail(err, PM_E_IO, store->path, store_parts[part].path, "cannot read");
+    if (file_space >= 0) H5Sclose(file_space);
+    if (memory_space >= 0) H5Sclose(memory_space);
+    return ok;
+}
+
+/* Variable-length UTF-8, which h5py reads as str. */
+static bool put_attribute(hid_t object, const char *name, hid_t space, const char *const *texts)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool ok = attribute >= 0 && H5Awrite(attribute, type, texts) >= 0;
+    if (attribute >= 0) H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return ok;
+}
+
+bool store_put_text(hid_t object, const char *name, const char *text)
+{
+    return put_attribute(object, name, H5Screate(H5S_SCALAR), &text);
+}
+
+bool store_put_texts(hid_t object, const char *name, const char *const *texts, size_t count)
+{
+    hsize_t extent = count;
+    return put_attribute(object, name, H5Screate_simple(1, &extent, NULL), texts);
+}
+
+bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err)
+{
+    int rank, ranks, first_failed;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &ranks);
+    int mine = ok ? ranks : rank;
+    MPI_Allreduce(&mine, &first_failed, 1, MPI_INT, MPI_MIN, comm);
+    if (first_failed == ranks) return true;
+    MPI_Bcast(err, sizeof *err, MPI_BYTE, first_failed, comm);
+    return false;
+}
+
+void pm_store_close(struct pm_store *store)
+{
+    if (!store) return;
+    (void)store_close_handles(store);
+    if (store->temporary && store->rank == 0) unlink(store->temporary);
+    for (enum part part = 0; part < PARTS; part++) free(store->batch[part].bytes);
+    free(store->temporary);
+    free(store->path);
+    free(store);
+}

@@ -1,0 +1,145 @@
+/** @file store_internal.h  What the store's own files share. See pm/data/store.h for the store.
+ *
+ *  store_layout.c  which datasets there are: one table, from which all else follows
+ *  store_hdf5.c    HDF5, wrapped: errors in words, rows in and out, attributes
+ *  store_create.c  a new file, collectively
+ *  store_plan.c    items and prompts, in batches, up to the commit
+ *  store_open.c    an existing file, checked against the table
+ *  store_entry.c   payload, provenance, row, checksum
+ *  store_read.c    the readers */
+#ifndef STORE_INTERNAL_H
+#define STORE_INTERNAL_H
+#include "pm/data/store.h"
+
+#include <hdf5.h>
+
+#define STORE_FORMAT "promptmill store"
+enum { STORE_FORMAT_VERSION = 1 };
+
+/** The datasets. */
+enum part {
+    ENTRY,
+    PROVENANCE,
+    TIMESTEP,
+    ALPHA_CUMPROD,
+    ITEM_ID,
+    ITEM_LINE,
+    ITEM_FIRST_ENTRY,
+    ITEM_SEED,
+    ITEM_RECIPE,
+    PROMPT_TEXT,
+    PROMPT_ITEM,
+    PROMPT_TARGET,
+    PROMPT_TOKEN_COUNT,
+    PROMPT_TOKEN_ID,
+    PROMPT_TOKEN,
+    PROMPT_TOKEN_WORD,
+    PROMPT_WORD_COUNT,
+    PROMPT_WORD,
+    IMAGE,
+    X_T,
+    FINAL_LATENT,
+    TRAJECTORY,
+    CROSS_MEAN,
+    BLEND_MASK,
+    PARTS
+};
+
+/** The sizes of axes and of strings: where in the shape each one is, and its axis' label. */
+enum size {
+    SIZE_NONE,
+    SIZE_ITEM,
+    SIZE_ENTRY,
+    SIZE_TOKEN,
+    SIZE_WORD,
+    SIZE_IMAGE_Y,
+    SIZE_IMAGE_X,
+    SIZE_RGB,
+    SIZE_CHANNEL,
+    SIZE_LATENT_Y,
+    SIZE_LATENT_X,
+    SIZE_MAP_Y,
+    SIZE_MAP_X,
+    SIZE_STEP,
+    SIZE_TRAIN_TIMESTEP,
+    SIZE_ID_BYTES,
+    SIZE_RECIPE_BYTES,
+    SIZE_PROMPT_BYTES,
+    SIZE_TOKEN_BYTES,
+    SIZE_WORD_BYTES,
+    SIZES
+};
+
+/** Counts and indices are I64, though never negative: in numpy, u64 + 1 is a float. */
+enum element { U8, I32, I64, U64, F32, F64, TEXT, ROW, MAKER };
+enum { STORE_MAX_RANK = 5 };
+
+/** One dataset. The first axis is the one that rows are counted along. */
+struct part_spec {
+    const char *path;
+    enum element element;
+    enum size axis[STORE_MAX_RANK]; /* ends with SIZE_NONE */
+    const char *long_name;
+    const char *units;       /* NULL: "1", no unit */
+    const char *description; /* NULL: none */
+    enum size text_bytes;    /* of TEXT */
+};
+extern const struct part_spec store_parts[PARTS];
+
+/** Rows waiting to be written together. */
+struct batch {
+    char *bytes;
+    size_t rows, capacity, row_bytes, first; /* first: the number of row 0 */
+};
+
+struct pm_store {
+    char *path, *temporary; /* temporary: until the commit, then NULL */
+    hid_t file;             /* -1 when not open */
+    hid_t dataset[PARTS];   /* -1 when absent */
+    hid_t type[PARTS];      /* as in memory */
+    struct pm_store_shape shape;
+    MPI_Comm comm; /* borrowed; MPI_COMM_NULL for a store opened to read */
+    int rank;
+    char host[64];
+    struct batch batch[PARTS]; /* rank 0, before the commit */
+    size_t items_put, prompts_put;
+};
+
+/* layout */
+const char *store_axis_label(enum size axis);
+size_t store_size(const struct pm_store_shape *shape, enum size which);
+void store_set_size(struct pm_store_shape *shape, enum size which, size_t value);
+bool store_has(const struct pm_store_shape *shape, enum part part);
+size_t store_rank(enum part part);
+/** Bytes of one row in the file. @return false when that is more than one write can carry */
+bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum part part);
+/** Strings and words of size 0 become 1. */
+void store_shape_normalise(struct pm_store_shape *shape);
+PM_MUST_CHECK bool store_shape_check(const struct pm_store_shape *shape, const char *path,
+                                     struct pm_error *err);
+/** @return a new type, owned by the caller (H5Tclose); @p in_file: as in the file, packed */
+hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_file);
+
+/* HDF5 */
+struct pm_store *store_new(const char *path, MPI_Comm comm);
+/** Fail with "path: where: what: HDF5's innermost message"; where may be NULL. */
+bool store_fail(struct pm_error *err, enum pm_error_code code, const char *path, const char *where,
+                const char *what);
+hid_t store_access_mpi(MPI_Comm comm);
+/** Close all of HDF5's handles that the store has. Collective for an MPI store. */
+bool store_close_handles(struct pm_store *store);
+PM_MUST_CHECK bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
+                               const void *rows, struct pm_error *err);
+PM_MUST_CHECK bool store_read(void *rows, const struct pm_store *store, enum part part,
+                              size_t first, size_t count, struct pm_error *err);
+/** Collective. @return false when HDF5 refused */
+bool store_put_texts(hid_t object, const char *name, const char *const *texts, size_t count);
+bool store_put_text(hid_t object, const char *name, const char *text);
+/** One rank's failure becomes all ranks', with the lowest failing rank's sentence. */
+bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err);
+
+/* open */
+/** Open an existing file with @p access into a new store and check all of it. */
+PM_MUST_CHECK bool store_open_file(struct pm_store *store, hid_t access, unsigned flags,
+                                   struct pm_error *err);
+#endif

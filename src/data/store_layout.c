@@ -1,0 +1,291 @@
+#include "store_internal.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* Numbers are hashed and written as they lie in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the store is little-endian");
+
+/* clang-format off */
+const struct part_spec store_parts[PARTS] = {
+    [ENTRY] = {"/entry", ROW, {SIZE_ENTRY}, "what vouches for each entry",
+        .description = "checksum: XXH3-64 over entry number, state, flags, message, plan, payload"},
+    [PROVENANCE] = {"/provenance/entry", MAKER, {SIZE_ENTRY}, "who made each entry, and when",
+        .description = "the only dataset that differs between two runs of the same work",
+        .units = "seconds: s, finished: s since 1970-01-01T00:00:00Z"},
+
+    [TIMESTEP] = {"/schedule/timestep", I32, {SIZE_STEP}, "what the UNet is given at each step"},
+    [ALPHA_CUMPROD] = {"/schedule/alpha_cumprod", F64, {SIZE_TRAIN_TIMESTEP},
+        "cumulative product of alpha, by timestep"},
+
+    [ITEM_ID] = {"/item/id", TEXT, {SIZE_ITEM}, "name in the manifest",
+        .text_bytes = SIZE_ID_BYTES},
+    [ITEM_LINE] = {"/item/line", I64, {SIZE_ITEM}, "line of the manifest, from 1"},
+    [ITEM_FIRST_ENTRY] = {"/item/first_entry", I64, {SIZE_ITEM},
+        "entry of the source; its targets' entries follow"},
+    [ITEM_SEED] = {"/item/seed", U64, {SIZE_ITEM}, "seed of the first latent"},
+    [ITEM_RECIPE] = {"/item/recipe", TEXT, {SIZE_ITEM}, "the item with all defaults, JSON",
+        .text_bytes = SIZE_RECIPE_BYTES},
+
+    [PROMPT_TEXT] = {"/prompt/text", TEXT, {SIZE_ENTRY}, "prompt",
+        .text_bytes = SIZE_PROMPT_BYTES},
+    [PROMPT_ITEM] = {"/prompt/item", I64, {SIZE_ENTRY}, "item that the entry belongs to"},
+    [PROMPT_TARGET] = {"/prompt/target", I32, {SIZE_ENTRY},
+        "number of the target in its item; -1: the source"},
+    [PROMPT_TOKEN_COUNT] = {"/prompt/token_count", I32, {SIZE_ENTRY},
+        "tokens of the prompt, with begin and end, without padding"},
+    [PROMPT_TOKEN_ID] = {"/prompt/token_id", I32, {SIZE_ENTRY, SIZE_TOKEN},
+        "token ids; -1 beyond the prompt"},
+    [PROMPT_TOKEN] = {"/prompt/token", TEXT, {SIZE_ENTRY, SIZE_TOKEN},
+        "token texts; empty beyond the prompt", .text_bytes = SIZE_TOKEN_BYTES},
+    [PROMPT_TOKEN_WORD] = {"/prompt/token_word", I32, {SIZE_ENTRY, SIZE_TOKEN},
+        "word that each token is of; -1: none"},
+    [PROMPT_WORD_COUNT] = {"/prompt/word_count", I32, {SIZE_ENTRY}, "words of the prompt"},
+    [PROMPT_WORD] = {"/prompt/word", TEXT, {SIZE_ENTRY, SIZE_WORD},
+        "words; empty beyond the prompt", .text_bytes = SIZE_WORD_BYTES},
+
+    [IMAGE] = {"/image", U8, {SIZE_ENTRY, SIZE_IMAGE_Y, SIZE_IMAGE_X, SIZE_RGB},
+        "decoded picture, 8-bit sRGB"},
+    [X_T] = {"/latent/x_T", F32, {SIZE_ITEM, SIZE_CHANNEL, SIZE_LATENT_Y, SIZE_LATENT_X},
+        "first latent, from which source and targets start",
+        .description = "vouched for by the row of the item's source entry"},
+    [FINAL_LATENT] = {"/latent/final", F32,
+        {SIZE_ENTRY, SIZE_CHANNEL, SIZE_LATENT_Y, SIZE_LATENT_X},
+        "last latent, which the picture is decoded from"},
+    [TRAJECTORY] = {"/latent/trajectory", F32,
+        {SIZE_ENTRY, SIZE_STEP, SIZE_CHANNEL, SIZE_LATENT_Y, SIZE_LATENT_X},
+        "latent after each denoising step",
+        .description = "after local blend; the last is /latent/final"},
+    [CROSS_MEAN] = {"/attention/cross_mean", F32,
+        {SIZE_ENTRY, SIZE_MAP_Y, SIZE_MAP_X, SIZE_TOKEN},
+        "cross-attention probability of each token",
+        .description = "mean over steps, heads and the layers of this map size; a target's maps "
+                       "are those after editing; zero beyond the prompt's tokens"},
+    [BLEND_MASK] = {"/blend_mask", U8, {SIZE_ENTRY, SIZE_LATENT_Y, SIZE_LATENT_X},
+        "where local blend let the edit through at the last step",
+        .description = "0 or 1; meaningful where bit 0 of /entry's flags is set"},
+};
+/* clang-format on */
+
+static const struct {
+    const char *label;
+    size_t offset; /* in the shape */
+} sizes[SIZES] = {
+    [SIZE_ITEM] = {"item", offsetof(struct pm_store_shape, items)},
+    [SIZE_ENTRY] = {"entry", offsetof(struct pm_store_shape, entries)},
+    [SIZE_TOKEN] = {"token", offsetof(struct pm_store_shape, tokens)},
+    [SIZE_WORD] = {"word", offsetof(struct pm_store_shape, words)},
+    [SIZE_IMAGE_Y] = {"y", offsetof(struct pm_store_shape, image_height)},
+    [SIZE_IMAGE_X] = {"x", offsetof(struct pm_store_shape, image_width)},
+    [SIZE_RGB] = {"rgb", SIZE_MAX}, /* always 3 */
+    [SIZE_CHANNEL] = {"channel", offsetof(struct pm_store_shape, latent_channels)},
+    [SIZE_LATENT_Y] = {"latent_y", offsetof(struct pm_store_shape, latent_height)},
+    [SIZE_LATENT_X] = {"latent_x", offsetof(struct pm_store_shape, latent_width)},
+    [SIZE_MAP_Y] = {"map_y", offsetof(struct pm_store_shape, map_height)},
+    [SIZE_MAP_X] = {"map_x", offsetof(struct pm_store_shape, map_width)},
+    [SIZE_STEP] = {"step", offsetof(struct pm_store_shape, steps)},
+    [SIZE_TRAIN_TIMESTEP] = {"train_timestep", offsetof(struct pm_store_shape, train_timesteps)},
+    [SIZE_ID_BYTES] = {"id bytes", offsetof(struct pm_store_shape, id_bytes)},
+    [SIZE_RECIPE_BYTES] = {"recipe bytes", offsetof(struct pm_store_shape, recipe_bytes)},
+    [SIZE_PROMPT_BYTES] = {"prompt bytes", offsetof(struct pm_store_shape, prompt_bytes)},
+    [SIZE_TOKEN_BYTES] = {"token bytes", offsetof(struct pm_store_shape, token_bytes)},
+    [SIZE_WORD_BYTES] = {"word bytes", offsetof(struct pm_store_shape, word_bytes)},
+};
+
+const char *store_axis_label(enum size axis)
+{
+    return sizes[axis].label;
+}
+
+size_t store_size(const struct pm_store_shape *shape, enum size which)
+{
+    if (which == SIZE_RGB) return 3;
+    return *(const size_t *)((const char *)shape + sizes[which].offset);
+}
+
+void store_set_size(struct pm_store_shape *shape, enum size which, size_t value)
+{
+    PM_ASSERT(which != SIZE_NONE && which != SIZE_RGB);
+    *(size_t *)((char *)shape + sizes[which].offset) = value;
+}
+
+bool store_has(const struct pm_store_shape *shape, enum part part)
+{
+    switch (part) {
+    case TRAJECTORY:
+        return shape->trajectory;
+    case CROSS_MEAN:
+        return shape->map_height > 0;
+    case BLEND_MASK:
+        return shape->blend_mask;
+    default:
+        return true;
+    }
+}
+
+size_t store_rank(enum part part)
+{
+    size_t rank = 0;
+    while (rank < STORE_MAX_RANK && store_parts[part].axis[rank] != SIZE_NONE) rank++;
+    return rank;
+}
+
+static size_t element_bytes(const struct pm_store_shape *shape, enum part part)
+{
+    switch (store_parts[part].element) {
+    case U8:
+        return 1;
+    case I32:
+    case F32:
+        return 4;
+    case I64:
+    case U64:
+    case F64:
+        return 8;
+    case TEXT:
+        return store_size(shape, store_parts[part].text_bytes);
+    case ROW:
+        return 1 + 1 + 8 + PM_ERROR_BYTES;
+    case MAKER:
+        return sizeof(struct pm_store_provenance);
+    }
+    PM_ASSERT(!"an element of the table");
+    return 0;
+}
+
+bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum part part)
+{
+    *bytes = element_bytes(shape, part);
+    for (size_t k = 1; k < store_rank(part); k++) {
+        size_t axis = store_size(shape, store_parts[part].axis[k]);
+        if (__builtin_mul_overflow(*bytes, axis, bytes)) return false;
+    }
+    return *bytes <= INT_MAX; /* MPI counts in int */
+}
+
+void store_shape_normalise(struct pm_store_shape *shape)
+{
+    static const enum size may_be_zero[] = {SIZE_WORD,         SIZE_ID_BYTES,    SIZE_RECIPE_BYTES,
+                                            SIZE_PROMPT_BYTES, SIZE_TOKEN_BYTES, SIZE_WORD_BYTES};
+    for (size_t i = 0; i < sizeof may_be_zero / sizeof *may_be_zero; i++)
+        if (store_size(shape, may_be_zero[i]) == 0) store_set_size(shape, may_be_zero[i], 1);
+}
+
+/* The bytes of all rows of all datasets; false when that is no file size. */
+static bool payload_bytes(uint64_t *total, enum part *culprit, const struct pm_store_shape *shape)
+{
+    *total = 0;
+    for (enum part part = 0; part < PARTS; part++) {
+        size_t row, all;
+        if (!store_has(shape, part)) continue;
+        *culprit = part;
+        if (!store_row_bytes(&row, shape, part)) return false;
+        if (__builtin_mul_overflow(row, store_size(shape, store_parts[part].axis[0]), &all))
+            return false;
+        if (__builtin_add_overflow(*total, all, total) || *total > INT64_MAX / 2) return false;
+    }
+    return true;
+}
+
+bool store_shape_check(const struct pm_store_shape *shape, const char *path, struct pm_error *err)
+{
+    for (enum size which = SIZE_NONE + 1; which < SIZES; which++) {
+        bool map = which == SIZE_MAP_Y || which == SIZE_MAP_X;
+        if (store_size(shape, which) == 0 && !(map && shape->map_height == shape->map_width))
+            return pm_fail(err, PM_E_INPUT, "%s: a store cannot have 0 for its size \"%s\"", path,
+                           sizes[which].label);
+    }
+    if (shape->entries < shape->items)
+        return pm_fail(err, PM_E_INPUT, "%s: %zu items have at least as many entries, not %zu",
+                       path, shape->items, shape->entries);
+    uint64_t total;
+    enum part culprit = 0;
+    if (!payload_bytes(&total, &culprit, shape))
+        return pm_fail(err, PM_E_INPUT,
+                       "%s: %s would be too large: one row may take 2 GiB, a file 4 EiB", path,
+                       store_parts[culprit].path);
+    return true;
+}
+
+uint64_t pm_store_bytes(const struct pm_store_shape *shape)
+{
+    enum { METADATA_BYTES = 30000 }; /* headers and attributes; grows with the config only */
+    struct pm_store_shape normal = *shape;
+    store_shape_normalise(&normal);
+    uint64_t total;
+    enum part culprit;
+    if (!payload_bytes(&total, &culprit, &normal)) return UINT64_MAX;
+    return total + METADATA_BYTES;
+}
+
+static hid_t row_type(void)
+{
+    uint8_t state;
+    hid_t states = H5Tenum_create(H5T_STD_U8LE);
+    H5Tenum_insert(states, "pending", (state = PM_STORE_PENDING, &state));
+    H5Tenum_insert(states, "done", (state = PM_STORE_DONE, &state));
+    H5Tenum_insert(states, "failed", (state = PM_STORE_FAILED, &state));
+    hid_t message = H5Tcopy(H5T_C_S1);
+    H5Tset_size(message, PM_ERROR_BYTES);
+    H5Tset_cset(message, H5T_CSET_UTF8);
+    hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(struct pm_store_row));
+    H5Tinsert(type, "state", HOFFSET(struct pm_store_row, state), states);
+    H5Tinsert(type, "flags", HOFFSET(struct pm_store_row, flags), H5T_STD_U8LE);
+    H5Tinsert(type, "checksum", HOFFSET(struct pm_store_row, checksum), H5T_STD_U64LE);
+    H5Tinsert(type, "message", HOFFSET(struct pm_store_row, message), message);
+    H5Tclose(message);
+    H5Tclose(states);
+    return type;
+}
+
+static hid_t provenance_type(void)
+{
+    hid_t host = H5Tcopy(H5T_C_S1);
+    H5Tset_size(host, sizeof((struct pm_store_provenance *)0)->host);
+    hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(struct pm_store_provenance));
+    H5Tinsert(type, "rank", HOFFSET(struct pm_store_provenance, rank), H5T_STD_I32LE);
+    H5Tinsert(type, "attempts", HOFFSET(struct pm_store_provenance, attempts), H5T_STD_U32LE);
+    H5Tinsert(type, "finished", HOFFSET(struct pm_store_provenance, finished), H5T_STD_I64LE);
+    H5Tinsert(type, "seconds", HOFFSET(struct pm_store_provenance, seconds), H5T_IEEE_F64LE);
+    H5Tinsert(type, "host", HOFFSET(struct pm_store_provenance, host), host);
+    H5Tclose(host);
+    return type;
+}
+
+static hid_t text_type(size_t bytes)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    return type;
+}
+
+hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_file)
+{
+    hid_t type = -1;
+    switch (store_parts[part].element) {
+    case U8:
+        return H5Tcopy(H5T_STD_U8LE);
+    case I32:
+        return H5Tcopy(H5T_STD_I32LE);
+    case I64:
+        return H5Tcopy(H5T_STD_I64LE);
+    case U64:
+        return H5Tcopy(H5T_STD_U64LE);
+    case F32:
+        return H5Tcopy(H5T_IEEE_F32LE);
+    case F64:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    case TEXT:
+        return text_type(store_size(shape, store_parts[part].text_bytes));
+    case ROW:
+        type = row_type();
+        break;
+    case MAKER:
+        type = provenance_type();
+        break;
+    }
+    if (in_file) H5Tpack(type);
+    return type;
+}

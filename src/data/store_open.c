@@ -1,0 +1,195 @@
+#include "store_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool bad(const struct pm_store *store, enum part part, const char *what,
+                struct pm_error *err)
+{
+    return store_fail(err, PM_E_FORMAT, store->path, store_parts[part].path, what);
+}
+
+/* Only hard links are followed: others may lead out of the file. */
+PM_MUST_CHECK static bool find(bool *found, const struct pm_store *store, enum part part,
+                               struct pm_error *err)
+{
+    char path[64];
+    *found = false;
+    for (const char *end = store_parts[part].path; *end;) {
+        end = strchrnul(end + 1, '/');
+        snprintf(path, sizeof path, "%.*s", (int)(end - store_parts[part].path),
+                 store_parts[part].path);
+        htri_t exists = H5Lexists(store->file, path, H5P_DEFAULT);
+        if (exists == 0) return true;
+        H5L_info_t link;
+        if (exists < 0 || H5Lget_info(store->file, path, &link, H5P_DEFAULT) < 0)
+            return bad(store, part, "cannot be found", err);
+        if (link.type != H5L_TYPE_HARD)
+            return bad(store, part, "is a link that may lead to another file", err);
+    }
+    *found = true;
+    return true;
+}
+
+/* The data must lie in this file. */
+PM_MUST_CHECK static bool check_storage(const struct pm_store *store, enum part part,
+                                        struct pm_error *err)
+{
+    hid_t layout = H5Dget_create_plist(store->dataset[part]);
+    bool inside =
+        layout >= 0 && H5Pget_layout(layout) != H5D_VIRTUAL && H5Pget_external_count(layout) == 0;
+    if (layout >= 0) H5Pclose(layout);
+    return inside || bad(store, part, "its data lie outside this file", err);
+}
+
+/* The first dataset that has a size settles it, the others must agree. */
+PM_MUST_CHECK static bool settle(struct pm_store *store, enum part part, enum size which,
+                                 size_t value, struct pm_error *err)
+{
+    char what[128];
+    size_t known = store_size(&store->shape, which);
+    if (value == known && value > 0) return true;
+    if (value > 0 && known == 0) {
+        store_set_size(&store->shape, which, value);
+        return true;
+    }
+    snprintf(what, sizeof what,
+             known ? "its size \"%s\" is %zu, elsewhere %zu" : "its size \"%s\" is %zu",
+             store_axis_label(which), value, known);
+    return bad(store, part, what, err);
+}
+
+PM_MUST_CHECK static bool check_axes(struct pm_store *store, enum part part, struct pm_error *err)
+{
+    hsize_t extent[STORE_MAX_RANK] = {0};
+    char what[64];
+    int wanted = (int)store_rank(part);
+    hid_t space = H5Dget_space(store->dataset[part]);
+    int rank = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SIMPLE
+                   ? H5Sget_simple_extent_ndims(space)
+                   : -1;
+    if (rank == wanted) H5Sget_simple_extent_dims(space, extent, NULL);
+    if (space >= 0) H5Sclose(space);
+    if (rank != wanted) {
+        snprintf(what, sizeof what, "it has %d axes, not %d", rank < 0 ? 0 : rank, wanted);
+        return bad(store, part, what, err);
+    }
+    for (int k = 0; k < rank; k++)
+        PM_TRY(settle(store, part, store_parts[part].axis[k], extent[k], err));
+    return true;
+}
+
+PM_MUST_CHECK static bool check_type(struct pm_store *store, enum part part, struct pm_error *err)
+{
+    hid_t type = H5Dget_type(store->dataset[part]);
+    bool text = store_parts[part].element == TEXT;
+    bool ok = type >= 0;
+    if (ok && text) ok = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
+    size_t bytes = ok ? H5Tget_size(type) : 0;
+    if (ok && text && !settle(store, part, store_parts[part].text_bytes, bytes, err)) {
+        H5Tclose(type);
+        return false;
+    }
+    if (ok) {
+        hid_t wanted = store_type(&store->shape, part, true);
+        ok = H5Tequal(type, wanted) > 0;
+        H5Tclose(wanted);
+        store->type[part] = store_type(&store->shape, part, false);
+    }
+    if (type >= 0) H5Tclose(type);
+    return ok || bad(store, part, "it is not of the type that a store has there", err);
+}
+
+PM_MUST_CHECK static bool open_dataset(struct pm_store *store, enum part part, struct pm_error *err)
+{
+    bool found;
+    PM_TRY(find(&found, store, part, err));
+    if (part == TRAJECTORY) store->shape.trajectory = found;
+    if (part == BLEND_MASK) store->shape.blend_mask = found;
+    bool optional = part == TRAJECTORY || part == CROSS_MEAN || part == BLEND_MASK;
+    if (!found) return optional || bad(store, part, "is missing", err);
+    store->dataset[part] = H5Dopen2(store->file, store_parts[part].path, H5P_DEFAULT);
+    if (store->dataset[part] < 0) return bad(store, part, "cannot be opened", err);
+    PM_TRY(check_storage(store, part, err));
+    PM_TRY(check_axes(store, part, err));
+    return check_type(store, part, err);
+}
+
+PM_MUST_CHECK static bool check_format(const struct pm_store *store, struct pm_error *err)
+{
+    char *format;
+    struct pm_error ignored = {0};
+    bool ours = pm_store_read_attribute(&format, store, "format", &ignored);
+    if (ours) {
+        ours = strcmp(format, STORE_FORMAT) == 0;
+        free(format);
+    }
+    if (!ours) return pm_fail(err, PM_E_FORMAT, "%s is not a promptmill store", store->path);
+    int64_t version = 0;
+    hid_t attribute = H5Aopen(store->file, "format_version", H5P_DEFAULT);
+    hid_t space = attribute >= 0 ? H5Aget_space(attribute) : -1;
+    if (space >= 0 && H5Sget_simple_extent_npoints(space) == 1)
+        (void)H5Aread(attribute, H5T_NATIVE_INT64, &version);
+    if (space >= 0) H5Sclose(space);
+    if (attribute >= 0) H5Aclose(attribute);
+    if (version == STORE_FORMAT_VERSION) return true;
+    return pm_fail(err, PM_E_FORMAT, "%s has format version %lld; this program reads version %d",
+                   store->path, (long long)version, STORE_FORMAT_VERSION);
+}
+
+bool store_open_file(struct pm_store *store, hid_t access, unsigned flags, struct pm_error *err)
+{
+    store->file = H5Fopen(store->path, flags, access);
+    if (store->file < 0) return store_fail(err, PM_E_IO, store->path, NULL, "cannot open");
+    PM_TRY(check_format(store, err));
+    store->shape = (struct pm_store_shape){0};
+    for (enum part part = 0; part < PARTS; part++) PM_TRY(open_dataset(store, part, err));
+    if (store_shape_check(&store->shape, store->path, err)) return true;
+    err->code = PM_E_FORMAT;
+    return false;
+}
+
+/* HDF5's own words for a missing file are long. */
+PM_MUST_CHECK static bool check_access(const char *path, int mode, struct pm_error *err)
+{
+    if (access(path, mode) == 0) return true;
+    return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+}
+
+bool pm_store_open(struct pm_store **out, const char *path, MPI_Comm comm, struct pm_error *err)
+{
+    struct pm_store *store = store_new(path, comm);
+    bool ok = store->rank != 0 || check_access(path, R_OK | W_OK, err);
+    ok = store_agree(comm, ok, err);
+    if (ok) {
+        hid_t mpi = store_access_mpi(comm);
+        ok = store_open_file(store, mpi, H5F_ACC_RDWR, err);
+        H5Pclose(mpi);
+        ok = store_agree(comm, ok, err);
+    }
+    if (!ok) {
+        pm_store_close(store);
+        return false;
+    }
+    *out = store;
+    return true;
+}
+
+bool pm_store_open_read(struct pm_store **out, const char *path, struct pm_error *err)
+{
+    PM_TRY(check_access(path, R_OK, err));
+    struct pm_store *store = store_new(path, MPI_COMM_NULL);
+    hid_t serial = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(serial, false, true); /* a run may be writing, and NFS may know no locks */
+    bool ok = store_open_file(store, serial, H5F_ACC_RDONLY, err);
+    H5Pclose(serial);
+    if (!ok) {
+        pm_store_close(store);
+        return false;
+    }
+    *out = store;
+    return true;
+}

@@ -1,0 +1,158 @@
+#include "store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BATCH_BYTES = 1 << 20 }; /* written at a time, for each dataset of the plan */
+
+PM_MUST_CHECK static bool write_batch(struct pm_store *store, enum part part, struct pm_error *err)
+{
+    struct batch *batch = &store->batch[part];
+    if (batch->rows == 0) return true;
+    PM_TRY(store_write(store, part, batch->first, batch->rows, batch->bytes, err));
+    batch->first += batch->rows;
+    batch->rows = 0;
+    return true;
+}
+
+/* The next row of a dataset, zeroed; *row stays valid until the next call for that dataset. */
+PM_MUST_CHECK static bool next_row(void **row, struct pm_store *store, enum part part,
+                                   struct pm_error *err)
+{
+    struct batch *batch = &store->batch[part];
+    if (!batch->bytes) {
+        PM_ASSERT(store_row_bytes(&batch->row_bytes, &store->shape, part));
+        batch->capacity = BATCH_BYTES / batch->row_bytes + 1;
+        batch->bytes = malloc(batch->capacity * batch->row_bytes);
+        if (!batch->bytes) pm_die("no memory to write %s", store->path);
+    }
+    if (batch->rows == batch->capacity) PM_TRY(write_batch(store, part, err));
+    *row = memset(batch->bytes + batch->rows++ * batch->row_bytes, 0, batch->row_bytes);
+    return true;
+}
+
+PM_MUST_CHECK static bool add_value(struct pm_store *store, enum part part, const void *value,
+                                    struct pm_error *err)
+{
+    void *row;
+    PM_TRY(next_row(&row, store, part, err));
+    memcpy(row, value, store->batch[part].row_bytes);
+    return true;
+}
+
+PM_MUST_CHECK static bool add_texts(struct pm_store *store, enum part part,
+                                    const char *const *texts, size_t count, struct pm_error *err)
+{
+    size_t room = store_size(&store->shape, store_parts[part].text_bytes);
+    void *row;
+    PM_TRY(next_row(&row, store, part, err));
+    PM_ASSERT(count <= store->batch[part].row_bytes / room);
+    for (size_t i = 0; i < count; i++) {
+        size_t bytes = strlen(texts[i]);
+        PM_ASSERT(bytes <= room);
+        memcpy((char *)row + i * room, texts[i], bytes);
+    }
+    return true;
+}
+
+/* @p count numbers and then -1 to the end of the axis. */
+PM_MUST_CHECK static bool add_numbers(struct pm_store *store, enum part part,
+                                      const int32_t *numbers, size_t count, struct pm_error *err)
+{
+    void *row;
+    PM_TRY(next_row(&row, store, part, err));
+    PM_ASSERT(count <= store->shape.tokens);
+    for (size_t i = 0; i < store->shape.tokens; i++)
+        ((int32_t *)row)[i] = i < count ? numbers[i] : -1;
+    return true;
+}
+
+bool pm_store_put_item(struct pm_store *store, size_t item, const struct pm_store_item *row,
+                       struct pm_error *err)
+{
+    PM_ASSERT(store->temporary && store->rank == 0);
+    PM_ASSERT(item == store->items_put && item < store->shape.items);
+    PM_ASSERT(row->first_entry < store->shape.entries);
+    store->items_put++;
+    uint64_t line = row->line, first_entry = row->first_entry;
+    return add_texts(store, ITEM_ID, &row->id, 1, err) && add_value(store, ITEM_LINE, &line, err) &&
+           add_value(store, ITEM_FIRST_ENTRY, &first_entry, err) &&
+           add_value(store, ITEM_SEED, &row->seed, err) &&
+           add_texts(store, ITEM_RECIPE, &row->recipe, 1, err);
+}
+
+bool pm_store_put_prompt(struct pm_store *store, size_t entry, const struct pm_store_prompt *prompt,
+                         struct pm_error *err)
+{
+    PM_ASSERT(store->temporary && store->rank == 0);
+    PM_ASSERT(entry == store->prompts_put && entry < store->shape.entries);
+    PM_ASSERT(prompt->item < store->shape.items && prompt->target >= PM_STORE_SOURCE);
+    store->prompts_put++;
+    uint64_t item = prompt->item;
+    int32_t target = prompt->target;
+    uint32_t tokens = (uint32_t)prompt->tokens, words = (uint32_t)prompt->words;
+    return add_texts(store, PROMPT_TEXT, &prompt->text, 1, err) &&
+           add_value(store, PROMPT_ITEM, &item, err) &&
+           add_value(store, PROMPT_TARGET, &target, err) &&
+           add_value(store, PROMPT_TOKEN_COUNT, &tokens, err) &&
+           add_numbers(store, PROMPT_TOKEN_ID, prompt->token_id, tokens, err) &&
+           add_texts(store, PROMPT_TOKEN, prompt->token, tokens, err) &&
+           add_numbers(store, PROMPT_TOKEN_WORD, prompt->token_word, tokens, err) &&
+           add_value(store, PROMPT_WORD_COUNT, &words, err) &&
+           add_texts(store, PROMPT_WORD, prompt->word, words, err);
+}
+
+/* Rank 0: what is still in memory goes to the file. */
+PM_MUST_CHECK static bool finish_plan(struct pm_store *store, struct pm_error *err)
+{
+    PM_ASSERT(store->items_put == store->shape.items);
+    PM_ASSERT(store->prompts_put == store->shape.entries);
+    for (enum part part = 0; part < PARTS; part++) {
+        PM_TRY(write_batch(store, part, err));
+        free(store->batch[part].bytes);
+        store->batch[part] = (struct batch){0};
+    }
+    return true;
+}
+
+/* Rank 0: the closed file, on the disk and under its name. */
+PM_MUST_CHECK static bool publish(struct pm_store *store, struct pm_error *err)
+{
+    int file = open(store->temporary, O_RDONLY);
+    bool synced = file >= 0 && fsync(file) == 0;
+    if (file >= 0) close(file);
+    if (!synced)
+        return pm_fail(err, PM_E_IO, "cannot sync %s: %s", store->temporary, strerror(errno));
+    struct stat there;
+    if (lstat(store->path, &there) == 0)
+        return pm_fail(err, PM_E_IO, "%s has been made by another run meanwhile", store->path);
+    if (rename(store->temporary, store->path) != 0)
+        return pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", store->temporary, store->path,
+                       strerror(errno));
+    return true;
+}
+
+bool pm_store_commit(struct pm_store *store, struct pm_error *err)
+{
+    PM_ASSERT(store->temporary);
+    bool ok = store->rank != 0 || finish_plan(store, err);
+    PM_TRY(store_agree(store->comm, ok, err));
+    ok = H5Fflush(store->file, H5F_SCOPE_GLOBAL) >= 0;
+    ok = store_close_handles(store) && ok;
+    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write");
+    PM_TRY(store_agree(store->comm, ok, err));
+    ok = store->rank != 0 || publish(store, err);
+    PM_TRY(store_agree(store->comm, ok, err));
+    /* Only rank 0 has looked for this name before, so no other node remembers it as missing. */
+    free(store->temporary);
+    store->temporary = NULL;
+    hid_t access = store_access_mpi(store->comm);
+    ok = store_open_file(store, access, H5F_ACC_RDWR, err);
+    H5Pclose(access);
+    return store_agree(store->comm, ok, err);
+}

@@ -1,0 +1,258 @@
+#include "test.h"
+
+#include "pm/data/image.h"
+
+#include <dirent.h>
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/pm_test_image_XXXXXX";
+static char path[256];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof path, "%s/picture.png", mkdtemp(folder));
+    return 0;
+}
+
+static size_t files_in_folder(void)
+{
+    size_t count = 0;
+    DIR *listing = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(listing));) count += entry->d_name[0] != '.';
+    closedir(listing);
+    return count;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+static struct pm_image pattern(size_t width, size_t height)
+{
+    struct pm_image image;
+    pm_image_init(&image, width, height);
+    for (size_t i = 0; i < width * height * 3; i++) image.pixels[i] = (uint8_t)(i * 37 + i / 7);
+    return image;
+}
+
+static void assert_same(const struct pm_image *a, const struct pm_image *b)
+{
+    assert_int_equal(a->width, b->width);
+    assert_int_equal(a->height, b->height);
+    assert_memory_equal(a->pixels, b->pixels, a->width * a->height * 3);
+}
+
+/* Write a PNG of any kind, without saying anything of its gamma. */
+static void write_png_of_kind(int kind, int depth, size_t width, const uint8_t *row)
+{
+    FILE *file = fopen(path, "wb");
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    png_init_io(png, file);
+    png_set_IHDR(png, info, (png_uint_32)width, 1, depth, kind, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    const png_color palette[] = {{255, 0, 0}, {1, 2, 3}};
+    if (kind == PNG_COLOR_TYPE_PALETTE) png_set_PLTE(png, info, palette, 2);
+    png_write_info(png, info);
+    png_write_row(png, row);
+    png_write_end(png, info);
+    png_destroy_write_struct(&png, &info);
+    fclose(file);
+}
+
+static struct pm_image read_back(void)
+{
+    struct pm_error err = {0};
+    struct pm_image image = {0};
+    assert_ok(pm_image_read_png(&image, path, &err), err);
+    return image;
+}
+
+static void assert_pixels(const uint8_t *expected, size_t count)
+{
+    struct pm_image image = read_back();
+    assert_int_equal(image.width * image.height, count);
+    assert_memory_equal(image.pixels, expected, count * 3);
+    pm_image_free(&image);
+}
+
+static void a_new_picture_is_white(void **state)
+{
+    (void)state;
+    struct pm_image image;
+    pm_image_init(&image, 3, 5);
+    for (size_t i = 0; i < 45; i++) assert_int_equal(image.pixels[i], 255);
+    pm_image_free(&image);
+    assert_null(image.pixels);
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+    (void)state;
+    const size_t sizes[][2] = {{1, 1}, {1, 9}, {9, 1}, {17, 13}, {128, 64}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct pm_error err = {0};
+        struct pm_image written = pattern(sizes[i][0], sizes[i][1]);
+        assert_ok(pm_image_write_png(&written, path, &err), err);
+        struct pm_image image = read_back();
+        assert_same(&image, &written);
+        pm_image_free(&image);
+        pm_image_free(&written);
+    }
+    assert_int_equal(files_in_folder(), 1);
+}
+
+static void grey_and_palettes_become_colours(void **state)
+{
+    (void)state;
+    write_png_of_kind(PNG_COLOR_TYPE_GRAY, 8, 2, (const uint8_t[]){0, 200});
+    assert_pixels((const uint8_t[]){0, 0, 0, 200, 200, 200}, 2);
+    write_png_of_kind(PNG_COLOR_TYPE_GRAY, 1, 3, (const uint8_t[]){0x40});
+    assert_pixels((const uint8_t[]){0, 0, 0, 255, 255, 255, 0, 0, 0}, 3);
+    write_png_of_kind(PNG_COLOR_TYPE_PALETTE, 8, 3, (const uint8_t[]){1, 0, 1});
+    assert_pixels((const uint8_t[]){1, 2, 3, 255, 0, 0, 1, 2, 3}, 3);
+}
+
+/* Without a gamma in the file, libpng by itself would take 16 bits for linear light. */
+static void sixteen_bits_keep_their_upper_eight(void **state)
+{
+    (void)state;
+    write_png_of_kind(PNG_COLOR_TYPE_RGB, 16, 1, (const uint8_t[]){10, 10, 128, 128, 250, 250});
+    assert_pixels((const uint8_t[]){10, 128, 250}, 1);
+}
+
+static void transparent_parts_are_white(void **state)
+{
+    (void)state;
+    write_png_of_kind(PNG_COLOR_TYPE_RGBA, 8, 3,
+                      (const uint8_t[]){9, 8, 7, 255, 9, 8, 7, 0, 0, 0, 0, 128});
+    struct pm_image image = read_back();
+    assert_memory_equal(image.pixels, ((const uint8_t[]){9, 8, 7, 255, 255, 255}), 6);
+    /* half of the light of white: sRGB 187.5 */
+    assert_in_range(image.pixels[6], 186, 189);
+    pm_image_free(&image);
+}
+
+static void a_picture_too_large_is_refused(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    uint8_t *row = calloc(1, PM_IMAGE_MAX_SIDE + 1);
+    write_png_of_kind(PNG_COLOR_TYPE_GRAY, 8, PM_IMAGE_MAX_SIDE + 1, row);
+    free(row);
+    assert_fails(pm_image_read_png(&image, path, &err), err, "16385x1");
+    assert_non_null(strstr(err.message, path));
+    assert_int_equal(err.code, PM_E_FORMAT);
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    assert_fails(pm_image_read_png(&image, "no/such.png", &err), err, "no/such.png: No such");
+    assert_int_equal(err.code, PM_E_IO);
+    assert_fails(pm_image_read_png(&image, folder, &err), err, folder);
+}
+
+static void a_picture_that_cannot_be_written_leaves_nothing(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image = pattern(2, 2);
+    assert_fails(pm_image_write_png(&image, "no/such.png", &err), err, "no/such.png");
+    assert_int_equal(err.code, PM_E_IO);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0); /* a folder cannot be replaced by a file */
+    assert_fails(pm_image_write_png(&image, path, &err), err, path);
+    assert_int_equal(files_in_folder(), 1);
+    rmdir(path);
+    pm_image_free(&image);
+}
+
+static size_t load(uint8_t *bytes, size_t capacity)
+{
+    FILE *file = fopen(path, "rb");
+    size_t size = fread(bytes, 1, capacity, file);
+    fclose(file);
+    assert_true(size < capacity);
+    return size;
+}
+
+static void store(const uint8_t *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+/* Whatever was cut off, the answer is an error with the file's name, or the whole picture. */
+static void a_truncated_file_is_an_error(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image whole = pattern(5, 7), image;
+    assert_ok(pm_image_write_png(&whole, path, &err), err);
+    uint8_t bytes[1024];
+    size_t size = load(bytes, sizeof bytes), refused = 0;
+    for (size_t kept = 0; kept < size; kept++) {
+        store(bytes, kept);
+        if (pm_image_read_png(&image, path, &err)) {
+            assert_same(&image, &whole);
+            pm_image_free(&image);
+        } else {
+            assert_non_null(strstr(err.message, path));
+            refused++;
+        }
+    }
+    assert_true(refused > size - 20); /* the 12 bytes of IEND, and the CRC before, may be cut */
+    pm_image_free(&whole);
+}
+
+static void a_damaged_byte_does_no_harm(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image whole = pattern(5, 7), image;
+    assert_ok(pm_image_write_png(&whole, path, &err), err);
+    uint8_t bytes[1024];
+    size_t size = load(bytes, sizeof bytes), refused = 0;
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] ^= 0x55;
+        store(bytes, size);
+        if (pm_image_read_png(&image, path, &err))
+            pm_image_free(&image);
+        else
+            refused++;
+        bytes[i] ^= 0x55;
+    }
+    assert_true(refused > size / 2);
+    pm_image_free(&whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_picture_is_white),
+        cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(grey_and_palettes_become_colours),
+        cmocka_unit_test(sixteen_bits_keep_their_upper_eight),
+        cmocka_unit_test(transparent_parts_are_white),
+        cmocka_unit_test(a_picture_too_large_is_refused),
+        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(a_picture_that_cannot_be_written_leaves_nothing),
+        cmocka_unit_test(a_truncated_file_is_an_error),
+        cmocka_unit_test(a_damaged_byte_does_no_harm),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

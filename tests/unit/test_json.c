@@ -1,0 +1,238 @@
+#include "test.h"
+
+#include "temporary.h"
+
+#include "pm/base/json.h"
+
+#include <string.h>
+
+static json_t *parse(const char *text)
+{
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    assert_ok(pm_json_parse(&json, text, strlen(text), "here", &err), err);
+    return json;
+}
+
+static void assert_not_parsed(const char *text, size_t bytes, const char *sentence)
+{
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    assert_fails(pm_json_parse(&json, text, bytes, "edits.jsonl:17", &err), err, sentence);
+    assert_int_equal(err.code, PM_E_FORMAT);
+    assert_null(json);
+}
+
+static void what_is_no_json_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    assert_not_parsed("{\"a\": 1", 7, "edits.jsonl:17: column 7:");
+    assert_not_parsed("", 0, "edits.jsonl:17:");
+    assert_not_parsed("{\"a\": 1} {}", 11, "edits.jsonl:17:");
+    assert_not_parsed("{\"a\": 1, \"a\": 2}", 16, "duplicate object key");
+    assert_not_parsed("[\"\xff\"]", 5, "edits.jsonl:17:");
+    assert_not_parsed("[NaN]", 5, "edits.jsonl:17:");
+}
+
+static void only_the_given_bytes_are_parsed(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    assert_ok(pm_json_parse(&json, "[12]junk", 4, "here", &err), err);
+    assert_int_equal(json_integer_value(json_array_get(json, 0)), 12);
+    json_decref(json);
+}
+
+static void a_file_is_read_whole(void **state)
+{
+    (void)state;
+    enum { LETTERS = 200001 }; /* larger than the first buffer */
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    char *text = test_malloc(LETTERS + 3);
+    memset(text, 'x', LETTERS + 2);
+    text[0] = text[LETTERS + 1] = '"';
+    text[LETTERS + 2] = '\0';
+    char *list = test_malloc(LETTERS + 8);
+    strcpy(list, "[");
+    strcat(list, text);
+    strcat(list, "]");
+    temporary_write_text("large.json", list);
+    assert_ok(pm_json_load(&json, temporary_path("large.json"), LETTERS + 4, &err), err);
+    assert_int_equal(json_string_length(json_array_get(json, 0)), LETTERS);
+    json_decref(json);
+    assert_fails(pm_json_load(&json, temporary_path("large.json"), LETTERS + 3, &err), err,
+                 "large.json is larger than 200004 bytes");
+    test_free(text);
+    test_free(list);
+}
+
+static void a_file_that_cannot_be_read_is_named(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    assert_fails(pm_json_load(&json, temporary_path("none.json"), 99, &err), err,
+                 "/none.json: No such file");
+    assert_int_equal(err.code, PM_E_IO);
+    assert_fails(pm_json_load(&json, temporary_path("."), 99, &err), err, "cannot read ");
+    assert_int_equal(err.code, PM_E_IO);
+    temporary_write_text("broken.json", "{\n \"a\": ?}");
+    assert_fails(pm_json_load(&json, temporary_path("broken.json"), 99, &err), err,
+                 "/broken.json:2:7: ");
+    temporary_write_text("twice.json", "{\"a\": 1,\n \"a\": 2}");
+    assert_fails(pm_json_load(&json, temporary_path("twice.json"), 99, &err), err, "twice.json:2:");
+}
+
+static void an_absent_key_leaves_the_default(void **state)
+{
+    (void)state;
+    json_t *json = parse("{}");
+    struct pm_error err = {0};
+    const char *text = "kept";
+    bool flag = true;
+    double number = 1.5;
+    size_t size = 7;
+    uint64_t wide = 8;
+    int choice = 9;
+    static const char *const names[] = {"a", NULL};
+    assert_ok(pm_json_string(json, "here", "k", &text, &err), err);
+    assert_ok(pm_json_bool(json, "here", "k", &flag, &err), err);
+    assert_ok(pm_json_number(json, "here", "k", 5.0, 6.0, &number, &err), err);
+    assert_ok(pm_json_size(json, "here", "k", 10, 11, &size, &err), err);
+    assert_ok(pm_json_uint64(json, "here", "k", 1, &wide, &err), err);
+    assert_ok(pm_json_choice(json, "here", "k", names, &choice, &err), err);
+    assert_string_equal(text, "kept");
+    assert_true(flag && number == 1.5 && size == 7 && wide == 8 && choice == 9);
+    json_decref(json);
+}
+
+static void values_are_read(void **state)
+{
+    (void)state;
+    json_t *json = parse("{\"s\": \"W\u00FCrfel\", \"f\": false, \"x\": -0.25, \"n\": 3, \"u\": "
+                         "9223372036854775807, \"c\": \"two\"}");
+    struct pm_error err = {0};
+    const char *text = NULL;
+    bool flag = true;
+    double number = 0.0, whole = 0.0;
+    size_t size = 0;
+    uint64_t wide = 0;
+    int choice = -1;
+    static const char *const names[] = {"one", "two", NULL};
+    assert_ok(pm_json_string(json, "here", "s", &text, &err), err);
+    assert_ok(pm_json_bool(json, "here", "f", &flag, &err), err);
+    assert_ok(pm_json_number(json, "here", "x", -0.25, 0.0, &number, &err), err);
+    assert_ok(pm_json_number(json, "here", "n", 0.0, 3.0, &whole, &err), err);
+    assert_ok(pm_json_size(json, "here", "n", 3, 3, &size, &err), err);
+    assert_ok(pm_json_uint64(json, "here", "u", INT64_MAX, &wide, &err), err);
+    assert_ok(pm_json_choice(json, "here", "c", names, &choice, &err), err);
+    assert_string_equal(text, "W\u00FCrfel");
+    assert_true(!flag && number == -0.25 && whole == 3.0 && size == 3 && choice == 1);
+    assert_true(wide == INT64_MAX);
+    json_decref(json);
+}
+
+/* Each getter on {"k": value} must fail with its sentence. */
+static void assert_refused(const char *json_text, const char *kind, const char *sentence)
+{
+    static const char *const names[] = {"ddim", "pndm", NULL};
+    struct pm_error err = {0};
+    json_t *json = parse(json_text);
+    const char *text;
+    bool flag;
+    double number;
+    size_t size;
+    uint64_t wide;
+    int choice;
+    bool ok = strcmp(kind, "string") == 0   ? pm_json_string(json, "c.json", "k", &text, &err)
+              : strcmp(kind, "bool") == 0   ? pm_json_bool(json, "c.json", "k", &flag, &err)
+              : strcmp(kind, "number") == 0 ? pm_json_number(json, "c.json", "k", -1, 2, &number, &err)
+              : strcmp(kind, "size") == 0   ? pm_json_size(json, "c.json", "k", 2, 1000, &size, &err)
+              : strcmp(kind, "uint64") == 0 ? pm_json_uint64(json, "c.json", "k", 99, &wide, &err)
+                                            : pm_json_choice(json, "c.json", "k", names, &choice, &err);
+    if (ok) fail_msg("%s was taken as a %s", json_text, kind);
+    assert_int_equal(err.code, PM_E_INPUT);
+    assert_string_equal(err.message, sentence);
+    json_decref(json);
+}
+
+static void a_wrong_value_is_refused_with_what_is_wanted(void **state)
+{
+    (void)state;
+    assert_refused("{\"k\": 3}", "string", "c.json: \"k\" is a whole number; a string is wanted");
+    assert_refused("{\"k\": null}", "string", "c.json: \"k\" is null; a string is wanted");
+    assert_refused("{\"k\": \"true\"}", "bool",
+                   "c.json: \"k\" is a string; true or false is wanted");
+    assert_refused("{\"k\": [1]}", "number", "c.json: \"k\" is a list; a number is wanted");
+    assert_refused("{\"k\": 2.5}", "number", "c.json: \"k\" is 2.5; it must be from -1 to 2");
+    assert_refused("{\"k\": -1.5}", "number", "c.json: \"k\" is -1.5; it must be from -1 to 2");
+    assert_refused("{\"k\": 2.0}", "size", "c.json: \"k\" is a number; a whole number is wanted");
+    assert_refused("{\"k\": 1}", "size", "c.json: \"k\" is 1; it must be from 2 to 1000");
+    assert_refused("{\"k\": 1001}", "size", "c.json: \"k\" is 1001; it must be from 2 to 1000");
+    assert_refused("{\"k\": -3}", "size", "c.json: \"k\" is -3; it must be from 2 to 1000");
+    assert_refused("{\"k\": -3}", "uint64", "c.json: \"k\" is -3; it must be from 0 to 99");
+    assert_refused("{\"k\": 100}", "uint64", "c.json: \"k\" is 100; it must be from 0 to 99");
+    assert_refused("{\"k\": true}", "uint64",
+                   "c.json: \"k\" is true or false; a whole number is wanted");
+    assert_refused("{\"k\": \"dpm\"}", "choice",
+                   "c.json: \"k\" is \"dpm\"; it must be one of \"ddim\", \"pndm\"");
+    assert_refused("{\"k\": {}}", "choice", "c.json: \"k\" is an object; a string is wanted");
+}
+
+static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"steps", "guidance_scale", "seed", NULL};
+    struct pm_error err = {0};
+    json_t *good = parse("{\"seed\": 1, \"steps\": 2}"), *slip = parse("{\"guidance_scal\": 7}");
+    json_t *strange = parse("{\"elephant\": 1}"), *list = parse("[]");
+    assert_ok(pm_json_check_keys(good, "c.json", known, &err), err);
+    assert_fails(pm_json_check_keys(slip, "c.json", known, &err), err,
+                 "c.json: unknown key \"guidance_scal\"; did you mean \"guidance_scale\"?");
+    assert_fails(pm_json_check_keys(strange, "c.json", known, &err), err,
+                 "c.json: unknown key \"elephant\"");
+    assert_null(strstr(err.message, "did you mean"));
+    assert_fails(pm_json_check_keys(list, "c.json", known, &err), err,
+                 "c.json: an object {...} is wanted, not a list");
+    assert_fails(pm_json_check_keys(NULL, "c.json", known, &err), err, "not null");
+    json_decref(good);
+    json_decref(slip);
+    json_decref(strange);
+    json_decref(list);
+}
+
+static void the_nearest_word_is_the_one_with_the_fewest_slips(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"cat", "cart", "meadow", NULL};
+    assert_string_equal(pm_nearest_word("cat", words), "cat");
+    assert_string_equal(pm_nearest_word("catr", words), "cat"); /* the first of equals */
+    assert_string_equal(pm_nearest_word("cartt", words), "cart");
+    assert_string_equal(pm_nearest_word("medow", words), "meadow");
+    assert_null(pm_nearest_word("dog", words));
+    assert_null(pm_nearest_word("", words));
+    char long_word[128];
+    memset(long_word, 'm', sizeof long_word);
+    long_word[127] = '\0';
+    const char *const long_words[] = {long_word, NULL};
+    assert_null(pm_nearest_word(long_word, words));
+    assert_null(pm_nearest_word("m", long_words));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_no_json_is_refused_with_its_place),
+        cmocka_unit_test(only_the_given_bytes_are_parsed),
+        cmocka_unit_test(a_file_is_read_whole),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+        cmocka_unit_test(an_absent_key_leaves_the_default),
+        cmocka_unit_test(values_are_read),
+        cmocka_unit_test(a_wrong_value_is_refused_with_what_is_wanted),
+        cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_known_one),
+        cmocka_unit_test(the_nearest_word_is_the_one_with_the_fewest_slips),
+    };
+    return cmocka_run_group_tests(tests, temporary_make, temporary_remove);
+}
