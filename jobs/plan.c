@@ -1,0 +1,105 @@
+/* promptmill plan CONFIG: everything that `run` would find wrong, and what it would take. */
+#include "config_options.h"
+#include "run_plan.h"
+#include "verbs.h"
+
+#include "pm/model/model.h"
+#include "pm/runtime/exit_status.h"
+
+#include <stdio.h>
+
+static const char doc[] =
+    "\nCheck a run without computing: every problem with its line, the tokens and alignment of each "
+    "edit with --log debug, and what the run would take.";
+
+static void print_tokens(const char *prompt, const struct pm_tokens *tokens,
+                         const struct pm_tokenizer *tokenizer)
+{
+    printf("    \"%s\": %zu tokens:", prompt, tokens->count);
+    for (size_t t = 1; t + 1 < tokens->count; t++)
+        printf(" %s", pm_token_text(tokenizer, tokens->ids[t]));
+    printf("\n");
+}
+
+/* Where each token of the target comes from, at the first step of the edit. */
+static void print_alignment(const struct pm_tokens *source, const struct pm_prepared_target *target,
+                            const struct pm_tokenizer *tokenizer)
+{
+    size_t first_step = target->map.begin[1];
+    float a[PM_TOKENS * PM_TOKENS], d[PM_TOKENS];
+    pm_token_map_at(a, d, &target->map, first_step);
+    for (size_t n = 1; n + 1 < target->tokens.count; n++) {
+        printf("      %-16s", pm_token_text(tokenizer, target->tokens.ids[n]));
+        if (d[n] != 0.0f) printf(" its own x %g", (double)d[n]);
+        for (size_t w = 0; w < PM_TOKENS; w++)
+            if (a[w * PM_TOKENS + n] != 0.0f)
+                printf(" <- %s x %g", w < source->count ? pm_token_text(tokenizer, source->ids[w]) : "(padding)",
+                       (double)a[w * PM_TOKENS + n]);
+        printf("   steps %zu to %zu\n", target->map.begin[n], target->map.end[n]);
+    }
+}
+
+static void print_line(const struct run_plan *plan, size_t item)
+{
+    const struct pm_tokenizer *tokenizer = plan->settings->model->tokenizer;
+    struct run_plan_line line;
+    run_plan_line_load(&line, plan, item);
+    printf("%s  %s\n", line.place, line.id);
+    if (line.error.code == PM_OK) {
+        print_tokens(line.recipe.source, &line.prepared.source, tokenizer);
+        for (size_t i = 0; i < line.recipe.target_count; i++) {
+            const struct pm_prepared_target *target = &line.prepared.targets[i];
+            if (target->error.code != PM_OK) continue;
+            print_tokens(line.recipe.targets[i].prompt, &target->tokens, tokenizer);
+            print_alignment(&line.prepared.source, target, tokenizer);
+        }
+    }
+    run_plan_line_free(&line);
+}
+
+static int print_plan(const struct run_plan *plan, enum pm_log_level level)
+{
+    const struct pm_edit_settings *s = plan->settings;
+    for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
+    for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
+    printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n", plan->manifest.path,
+           plan->manifest.count, plan->edits, plan->failed_edits);
+    printf("model       %s, fingerprint %s\n", plan->config->model, s->model->fingerprint);
+    printf("pictures    %zu x %zu, from latents of %zu x %zu\n", plan->shape.image_width,
+           plan->shape.image_height, s->latent_width, s->latent_height);
+    printf("sampler     %s, %zu steps (%zu UNet evaluations), guidance scale %g\n",
+           s->schedule->sampler == PM_PNDM ? "pndm" : "ddim", s->schedule->steps,
+           s->schedule->evaluations, (double)s->guidance_scale);
+    printf("computing   %.0f UNet samples\n", plan->cost);
+    printf("store       %s: %.1f MB\n", plan->config->store ? plan->config->store : "(none named)",
+           (double)pm_store_bytes(&plan->shape) / 1e6);
+    return plan->problem_count ? PM_EXIT_INPUT : PM_EXIT_DONE;
+}
+
+int verb_plan(int argc, char **argv)
+{
+    struct config_options options;
+    struct pm_config config = {0};
+    struct pm_model model = {0};
+    struct pm_schedule schedule;
+    struct pm_edit_settings settings;
+    struct run_plan plan = {0};
+    struct pm_error err = {0};
+    bool helped;
+    int status = PM_EXIT_INPUT;
+    if (!config_options_parse(&options, argc, argv, doc, true, &helped)) return PM_EXIT_INPUT;
+    if (helped) return PM_EXIT_DONE;
+    pm_log_init(options.log_level, 0, 1);
+    if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,
+                       &err) &&
+        pm_model_load(&model, config.model, &err) &&
+        run_settings_make(&settings, &schedule, &config, &model, &err) &&
+        run_plan_make(&plan, &config, &settings, &err))
+        status = print_plan(&plan, options.log_level);
+    else
+        pm_log(PM_LOG_ERROR, "%s", err.message);
+    run_plan_free(&plan);
+    pm_model_free(&model);
+    pm_config_free(&config);
+    return status;
+}

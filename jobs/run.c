@@ -1,0 +1,282 @@
+/* promptmill run CONFIG: the main job. Rank 0 plans and hands out; every rank edits. */
+#include "config_options.h"
+#include "run_store.h"
+#include "verbs.h"
+
+#include "pm/base/log.h"
+#include "pm/runtime/agree.h"
+#include "pm/runtime/clock.h"
+#include "pm/runtime/exit_status.h"
+#include "pm/runtime/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char doc[] =
+    "\nMake the edits of a manifest, into a store.\n\n"
+    "Run it alone or under mpirun or srun, on any number of ranks: the store is the same. A store "
+    "that is there already is gone on with. SIGUSR1, the time limit or the halt file end the run "
+    "after the edits in hand (exit status 85: run the same command again).";
+
+/* The config goes to all ranks from rank 0, which alone reads the file. */
+static bool share_config(struct run *r, const struct config_options *options, struct pm_error *err)
+{
+    bool ok = true;
+    char *text = NULL;
+    size_t bytes = 0;
+    if (r->world.rank == 0) {
+        ok = pm_config_load(&r->config, options->config_path, options->overrides,
+                            options->override_count, err);
+        if (ok && !r->config.store)
+            ok = pm_fail(err, PM_E_INPUT, "%s: \"store\" is missing", options->config_path);
+    }
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    if (r->world.rank == 0) {
+        text = pm_config_text(&r->config);
+        bytes = strlen(text);
+    }
+    pm_world_broadcast_text(&text, &bytes, 0, MPI_COMM_WORLD);
+    if (r->world.rank != 0)
+        ok = pm_config_parse(&r->config, text, bytes, options->config_path, err);
+    free(text);
+    return pm_agree(MPI_COMM_WORLD, ok, err);
+}
+
+static bool load_model(struct run *r, struct pm_error *err)
+{
+    bool ok = pm_model_load(&r->model, r->config.model, err) &&
+              run_settings_make(&r->settings, &r->schedule, &r->config, &r->model, err);
+    return pm_agree(MPI_COMM_WORLD, ok, err);
+}
+
+/* Wrong edits do not stop the others: name them, and go on. */
+static void report_problems(const struct run_plan *plan)
+{
+    enum { SHOWN = 20 };
+    for (size_t i = 0; i < plan->problem_count && i < SHOWN; i++)
+        pm_log(PM_LOG_WARNING, "%s", plan->problems[i].message);
+    if (plan->problem_count > SHOWN)
+        pm_log(PM_LOG_WARNING, "... and %zu more; `promptmill plan` lists them all",
+               plan->problem_count - SHOWN);
+}
+
+/* The queue's side on rank 0; these run in the manager's thread. */
+
+static void give_recipe(void *self, size_t item, char **text, size_t *bytes)
+{
+    const struct run *r = self;
+    *text = run_plan_recipe_text(&r->plan, item);
+    *bytes = strlen(*text);
+}
+
+static void take_report(void *self, const struct pm_work_result *result)
+{
+    struct run *r = self;
+    r->failed += result->failed;
+    pm_progress_add(&r->progress, result->done, result->failed,
+                    (double)r->plan.items[result->index].cost);
+}
+
+static bool must_stop(void *self)
+{
+    struct run *r = self;
+    return pm_stop_requested(&r->stop);
+}
+
+static void show_progress(void *self)
+{
+    struct run *r = self;
+    pm_progress_print(&r->progress);
+}
+
+/** One item in a rank's hands. */
+struct editing {
+    struct run *run;
+    size_t first_entry;
+    struct pm_store_row *rows; /* [1 + targets] as the store had them */
+    const struct pm_recipe *recipe;
+    struct pm_tokens *source; /* for the number of tokens */
+    const struct pm_prepared *prepared;
+    double start_seconds;
+    size_t done_targets;
+    struct pm_error error; /* of the store */
+};
+
+/* Maps as the store keeps them: the prompt's own tokens, then zeros up to the longest prompt's. */
+static float *trim_maps(const struct editing *e, const float *maps, size_t tokens)
+{
+    const struct pm_store_shape *shape = pm_store_shape_of(e->run->store);
+    size_t pixels = shape->map_height * shape->map_width;
+    float *out = pm_arena_floats(&e->run->scratch, pixels * shape->tokens);
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t t = 0; t < shape->tokens; t++)
+            out[p * shape->tokens + t] = t < tokens ? maps[p * PM_TOKENS + t] : 0.0f;
+    return out;
+}
+
+static void keep_picture(void *self, int target, const struct pm_picture *picture)
+{
+    struct editing *e = self;
+    size_t index = (size_t)(target + 1);
+    if (e->error.code != PM_OK || e->rows[index].state != PM_STORE_PENDING) return;
+    const struct pm_tokens *tokens =
+        target == PM_SOURCE_PICTURE ? e->source : &e->prepared->targets[target].tokens;
+    size_t mark = e->run->scratch.used;
+    struct pm_store_payload payload = {.image = picture->image,
+                                       .x_T = target == PM_SOURCE_PICTURE ? picture->x_T : NULL,
+                                       .final_latent = picture->final_latent,
+                                       .trajectory = picture->trajectory,
+                                       .cross_mean = trim_maps(e, picture->cross_mean, tokens->count),
+                                       .blend_mask = picture->blend_mask};
+    if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
+                           pm_clock_seconds() - e->start_seconds, &e->error)) {
+        e->rows[index].state = PM_STORE_DONE;
+        e->done_targets += target != PM_SOURCE_PICTURE;
+    }
+    e->run->scratch.used = mark;
+}
+
+/* Whatever was not handed out failed, for the reason given. */
+static bool fail_rest(struct editing *e, const char *message, size_t *failed, struct pm_error *err)
+{
+    for (size_t i = 0; i <= e->recipe->target_count; i++) {
+        if (e->rows[i].state != PM_STORE_PENDING) continue;
+        PM_TRY(pm_store_fail_entry(e->run->store, e->first_entry + i, message,
+                                   pm_clock_seconds() - e->start_seconds, err));
+        *failed += i > 0 || e->recipe->target_count == 0;
+    }
+    return true;
+}
+
+/* Do one item. @return false only when the store cannot be written */
+static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_result *result,
+                      struct pm_error *err)
+{
+    struct pm_store_item item;
+    struct pm_recipe recipe;
+    struct pm_prepared prepared;
+    json_t *json;
+    PM_TRY(pm_store_read_item(&item, r->store, work->index, err));
+    /* the text was resolved and read on rank 0 already */
+    PM_TRY(pm_json_parse(&json, work->text, work->bytes, item.id, err));
+    PM_TRY(pm_recipe_read(&recipe, json, item.id, err));
+    PM_TRY(pm_prepare(&prepared, &recipe, r->model.tokenizer, r->schedule.steps, err));
+    struct editing e = {.run = r,
+                        .first_entry = item.first_entry,
+                        .recipe = &recipe,
+                        .source = &prepared.source,
+                        .prepared = &prepared,
+                        .start_seconds = pm_clock_seconds(),
+                        .rows = calloc(recipe.target_count + 1, sizeof *e.rows)};
+    if (!e.rows) pm_die("no memory for %zu targets", recipe.target_count);
+    struct pm_error why = {0};
+    bool ok = pm_store_read_rows(e.rows, r->store, e.first_entry, recipe.target_count + 1, err);
+    if (ok && !pm_edit_image(&r->settings, &recipe, &prepared, keep_picture, &e, &r->scratch, &why)) {
+        pm_log(PM_LOG_WARNING, "%s: %s", item.id, why.message);
+        ok = fail_rest(&e, why.message, &result->failed, err);
+    }
+    if (e.error.code != PM_OK) {
+        *err = e.error;
+        ok = false;
+    }
+    result->done = recipe.target_count ? e.done_targets : e.rows[0].state == PM_STORE_DONE;
+    result->seconds = pm_clock_seconds() - e.start_seconds;
+    free(e.rows);
+    pm_prepared_free(&prepared);
+    pm_recipe_free(&recipe);
+    pm_store_item_free(&item);
+    return ok;
+}
+
+/* Every rank: edit until nothing is left. A store that cannot be written ends the job. */
+static void edit_all(struct run *r)
+{
+    struct pm_queue_callbacks callbacks = {.self = r,
+                                           .payload = give_recipe,
+                                           .reported = take_report,
+                                           .stop = must_stop,
+                                           .tick = show_progress};
+    struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, r->order, r->order_count, &callbacks);
+    struct pm_work work;
+    while (pm_queue_next(queue, &work)) {
+        struct pm_work_result result = {.index = work.index};
+        struct pm_error err = {0};
+        if (!edit_item(r, &work, &result, &err)) pm_die("%s", err.message);
+        pm_queue_report(queue, &result);
+    }
+    pm_queue_close(queue);
+}
+
+/* Rank 0: the run's last words and its exit status. */
+static int conclude(struct run *r, size_t edits)
+{
+    size_t failed = r->failed + r->plan.failed_edits;
+    size_t left = edits - (r->progress.done + r->progress.failed);
+    pm_progress_finish(&r->progress);
+    if (left > 0) {
+        pm_log(PM_LOG_INFO, "stopped (%s) with %zu edits left: run the same command again",
+               pm_stop_reason(&r->stop) ? pm_stop_reason(&r->stop) : "asked to", left);
+        return PM_EXIT_UNFINISHED;
+    }
+    if (failed > 0)
+        pm_log(PM_LOG_WARNING, "%zu edits failed; `promptmill status %s` says why", failed,
+               r->config.store);
+    pm_log(PM_LOG_INFO, "the store is %s", r->config.store);
+    return failed > 0 ? PM_EXIT_SOME_FAILED : PM_EXIT_DONE;
+}
+
+static bool prepare_run(struct run *r, const struct config_options *options, size_t *edits,
+                        struct pm_error *err)
+{
+    bool is_root = r->world.rank == 0, ok = true;
+    double cost = 0.0;
+    PM_TRY(share_config(r, options, err));
+    pm_world_set_threads(&r->world, (int)r->config.threads);
+    PM_TRY(load_model(r, err));
+    pm_arena_init(&r->scratch, pm_model_scratch_bytes());
+    if (is_root) {
+        ok = run_plan_make(&r->plan, &r->config, &r->settings, err);
+        if (ok) report_problems(&r->plan);
+        if (ok && r->plan.failed_edits == r->plan.edits)
+            ok = pm_fail(err, PM_E_INPUT, "none of the %zu edits can be done", r->plan.edits);
+    }
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    PM_TRY(run_store_open(r, err));
+    if (is_root) ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    if (is_root) pm_progress_init(&r->progress, *edits, cost);
+    return true;
+}
+
+int verb_run(int argc, char **argv)
+{
+    struct run r = {0};
+    struct config_options options;
+    struct pm_error err = {0};
+    bool helped;
+    int status = PM_EXIT_INPUT;
+    size_t edits = 0;
+    pm_world_init(&r.world, &argc, &argv);
+    if (!config_options_parse(&options, argc, argv, doc, r.world.rank == 0, &helped) || helped) {
+        pm_world_free(&r.world);
+        return helped ? PM_EXIT_DONE : PM_EXIT_INPUT;
+    }
+    pm_log_init(options.log_level, r.world.rank, r.world.ranks);
+    if (prepare_run(&r, &options, &edits, &err)) {
+        pm_stop_init(&r.stop, r.world.rank == 0 ? r.config.halt_file : NULL,
+                     r.config.time_limit_seconds);
+        edit_all(&r);
+        if (r.world.rank == 0) status = conclude(&r, edits);
+    } else if (r.world.rank == 0) {
+        pm_log(PM_LOG_ERROR, "%s", err.message);
+    }
+    MPI_Bcast(&status, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    pm_store_close(r.store);
+    run_plan_free(&r.plan);
+    free(r.order);
+    pm_arena_free(&r.scratch);
+    pm_model_free(&r.model);
+    pm_config_free(&r.config);
+    pm_world_free(&r.world);
+    return status;
+}

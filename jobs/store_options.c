@@ -1,0 +1,96 @@
+#include "store_options.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct argp_option export_options[] = {
+    {"as", 'a', "FORMAT", 0, "png: a strip for each edit, and one sheet of all", 0},
+    {"out", 'o', "FOLDER", 0, "where to (default: the store's name without .h5)", 0},
+    {"scale", 'x', "N", 0, "draw every pixel N by N large in the strips (default 2)", 0},
+    {"columns", 'c', "N", 0, "edits side by side on the sheet (default: as fits)", 0},
+    {0}};
+static const struct argp_option no_options[] = {{0}};
+
+struct parse {
+    struct store_options *out;
+    unsigned flags;
+};
+
+static size_t whole_number(struct argp_state *state, const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end || end == text || value < 1 || value > 1000)
+        argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", text);
+    return value;
+}
+
+static error_t parse_option(int flag, char *arg, struct argp_state *state)
+{
+    struct parse *parse = state->input;
+    struct store_options *o = parse->out;
+    switch (flag) {
+    case 'a': o->format = arg; return 0;
+    case 'o': o->out = arg; return 0;
+    case 'x': o->scale = whole_number(state, arg); return 0;
+    case 'c': o->columns = whole_number(state, arg); return 0;
+    case ARGP_KEY_ARG:
+        if (!o->store) {
+            o->store = arg;
+            return 0;
+        }
+        if (!(parse->flags & STORE_IDS)) {
+            argp_error(state, "one store is enough");
+            return EINVAL;
+        }
+        if (o->id_count == STORE_MAX_IDS) {
+            argp_error(state, "at most %d ids", STORE_MAX_IDS);
+            return EINVAL;
+        }
+        o->ids[o->id_count++] = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS: argp_error(state, "a store is wanted"); return EINVAL;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+bool store_options_parse(struct store_options *out, int argc, char **argv, const char *doc,
+                         unsigned flags, bool *helped)
+{
+    char name[64];
+    struct parse parse = {.out = out, .flags = flags};
+    struct argp argp = {.options = flags & STORE_EXPORT ? export_options : no_options,
+                        .parser = parse_option,
+                        .args_doc = flags & STORE_IDS ? "STORE [ID...]" : "STORE",
+                        .doc = doc};
+    *out = (struct store_options){.format = "png", .scale = 2};
+    *helped = false;
+    snprintf(name, sizeof name, "promptmill %s", argv[0]);
+    for (int i = 1; i < argc; i++)
+        *helped = *helped || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0;
+    if (*helped) {
+        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+        return true;
+    }
+    char *verb = argv[0];
+    argv[0] = name;
+    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, &parse) == 0;
+    argv[0] = verb;
+    return ok;
+}
+
+bool store_find_item(size_t *item, const struct pm_store *store, const char *id,
+                     struct pm_error *err)
+{
+    for (size_t i = 0; i < pm_store_shape_of(store)->items; i++) {
+        struct pm_store_item row;
+        PM_TRY(pm_store_read_item(&row, store, i, err));
+        bool found = strcmp(row.id, id) == 0;
+        pm_store_item_free(&row);
+        *item = i;
+        if (found) return true;
+    }
+    return pm_fail(err, PM_E_INPUT, "the store has no edit with the id \"%s\"", id);
+}
