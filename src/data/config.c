@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
 
@@ -21,39 +20,45 @@ static const char *const path_keys[] = {"model", "manifest", "store", NULL};
 /* What may differ between runs that go on with one store. */
 static const char *const indifferent_keys[] = {"model", "manifest", "store", "limits", NULL};
 
-/* Join folder and a relative path; absolute ones stay. */
-static json_t *joined(const char *folder, size_t folder_bytes, const char *path)
+/* Join a real folder and a relative path, without the dots; absolute paths stay. */
+static json_t *joined(const char *folder, const char *path)
 {
     if (path[0] == '/') return json_string(path);
-    return json_sprintf("%.*s/%s", (int)folder_bytes, folder, path);
+    size_t length = strlen(folder);
+    while (strncmp(path, "./", 2) == 0 || strncmp(path, "../", 3) == 0) {
+        bool up = path[1] == '.';
+        path += up ? 3 : 2;
+        while (up && length > 0 && folder[length - 1] != '/') length--;
+        if (up && length > 0) length--;
+    }
+    return json_sprintf("%.*s/%s", (int)length, folder, path);
 }
 
 /* Make a value of the object, or of its "limits", relative to a folder. */
-static void root_path(json_t *object, const char *key, const char *folder, size_t folder_bytes)
+static void root_path(json_t *object, const char *key, const char *folder)
 {
     const json_t *value = json_object_get(object, key);
     if (json_is_string(value))
-        json_object_set_new(object, key, joined(folder, folder_bytes, json_string_value(value)));
+        json_object_set_new(object, key, joined(folder, json_string_value(value)));
 }
 
-static bool current_folder(char folder[PATH_MAX], struct pm_error *err)
+static bool real_folder(char folder[PATH_MAX], const char *path, struct pm_error *err)
 {
-    if (getcwd(folder, PATH_MAX)) return true;
-    return pm_fail(err, PM_E_IO, "the current folder cannot be named: %s", strerror(errno));
+    if (!realpath(path, folder))
+        return pm_fail(err, PM_E_IO, "the folder %s cannot be reached: %s", path, strerror(errno));
+    if (strcmp(folder, "/") == 0) folder[0] = '\0';
+    return true;
 }
 
 static bool root_paths(json_t *json, const char *config_path, struct pm_error *err)
 {
-    char here[PATH_MAX], folder[2 * PATH_MAX];
+    char folder[PATH_MAX], given[PATH_MAX];
     const char *slash = strrchr(config_path, '/');
-    int relative = slash ? (int)(slash - config_path) : 0;
-    PM_TRY(current_folder(here, err));
-    if (config_path[0] == '/')
-        snprintf(folder, sizeof folder, "%.*s", relative, config_path);
-    else
-        snprintf(folder, sizeof folder, "%s%s%.*s", here, relative ? "/" : "", relative, config_path);
-    for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder, strlen(folder));
-    root_path(json_object_get(json, "limits"), "halt_file", folder, strlen(folder));
+    snprintf(given, sizeof given, "%.*s", slash ? (int)(slash - config_path + 1) : 1,
+             slash ? config_path : ".");
+    PM_TRY(real_folder(folder, given, err));
+    for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder);
+    root_path(json_object_get(json, "limits"), "halt_file", folder);
     return true;
 }
 
@@ -71,8 +76,8 @@ static bool apply_override(json_t *json, const struct pm_config_override *o, str
         key = dot + 1;
     }
     if (o->kind == PM_CONFIG_PATH) {
-        PM_TRY(current_folder(here, err));
-        value = joined(here, strlen(here), o->value);
+        PM_TRY(real_folder(here, ".", err));
+        value = joined(here, o->value);
     } else if (o->kind == PM_CONFIG_NUMBER) {
         value = json_loads(o->value, JSON_DECODE_ANY, NULL);
         if (!json_is_number(value)) {

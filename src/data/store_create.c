@@ -132,7 +132,8 @@ static bool describe(hid_t dataset, enum part part)
 
 /* Contiguous and allocated at once: its place in the file is known for good, so that writing a
  * row later touches nothing but that row's bytes. */
-static bool create_dataset(struct pm_store *store, enum part part, hid_t link)
+PM_MUST_CHECK static bool create_dataset(struct pm_store *store, enum part part, hid_t link,
+                                         struct pm_error *err)
 {
     const struct part_spec *spec = &store_parts[part];
     hsize_t extent[STORE_MAX_RANK];
@@ -149,6 +150,7 @@ static bool create_dataset(struct pm_store *store, enum part part, hid_t link)
     store->dataset[part] =
         H5Dcreate2(store->file, spec->path, type, space, link, layout, H5P_DEFAULT);
     bool ok = store->dataset[part] >= 0 && describe(store->dataset[part], part);
+    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, spec->path, "cannot create");
     H5Tclose(type);
     H5Pclose(layout);
     H5Sclose(space);
@@ -161,9 +163,9 @@ PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts
 {
     hid_t access = store_access_mpi(store->comm);
     store->file = H5Fcreate(store->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    H5Pclose(access);
     bool ok = store->file >= 0;
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot create");
+    H5Pclose(access);
     PM_TRY(store_agree(store->comm, ok, err));
 
     ok = write_about(store, facts, about);
@@ -172,10 +174,7 @@ PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts
     H5Pset_create_intermediate_group(link, 1);
     for (enum part part = 0; ok && part < PARTS; part++) {
         if (!store_has(&store->shape, part)) continue;
-        ok = create_dataset(store, part, link);
-        if (!ok)
-            (void)store_fail(err, PM_E_IO, store->temporary, store_parts[part].path,
-                             "cannot create");
+        ok = create_dataset(store, part, link, err);
     }
     H5Pclose(link);
     PM_TRY(store_agree(store->comm, ok, err));

@@ -122,7 +122,8 @@ hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_fil
 
 /* HDF5 */
 struct pm_store *store_new(const char *path, MPI_Comm comm);
-/** Fail with "path: where: what: HDF5's innermost message"; where may be NULL. */
+/** Fail with "path: where: what: HDF5's innermost message"; where may be NULL. To be called right
+ *  after the HDF5 call that failed: any other, even a close, forgets why. */
 bool store_fail(struct pm_error *err, enum pm_error_code code, const char *path, const char *where,
                 const char *what);
 hid_t store_access_mpi(MPI_Comm comm);

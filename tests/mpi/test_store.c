@@ -151,18 +151,13 @@ static void another_rank_count_goes_on_with_a_store(void **state)
     remove_store("b.h5");
 }
 
-static bool exists(const char *name)
-{
-    return access(path_of(name), F_OK) == 0;
-}
-
 static void a_store_is_never_overwritten(void **state)
 {
     (void)state;
     struct pm_error err = {0};
     struct pm_store *again = NULL, *store = example_create(path_of("f.h5"), MPI_COMM_WORLD);
     struct pm_store_shape shape = example_shape();
-    struct pm_store_about about = {0};
+    struct pm_store_about about = example_about();
     pm_store_close(store);
     bool created = pm_store_create(&again, path_of("f.h5"), MPI_COMM_WORLD, &shape, &about, &err);
     assert_on_all_ranks(MPI_COMM_WORLD, !created && strstr(err.message, "f.h5 exists already"));
@@ -176,14 +171,7 @@ static void create_large(const char *path, size_t items, bool commit)
     struct pm_store *store = NULL;
     struct pm_store_shape shape = example_shape();
     shape.items = shape.entries = items;
-    double alpha_cumprod[10] = {0};
-    struct pm_store_about about = {.software = "",
-                                   .config = "",
-                                   .model = "",
-                                   .model_hash = "",
-                                   .scheduler = "",
-                                   .timesteps = (int32_t[]){3, 2, 1},
-                                   .alpha_cumprod = alpha_cumprod};
+    struct pm_store_about about = example_about();
     assert_ok(pm_store_create(&store, path, MPI_COMM_WORLD, &shape, &about, &err), err);
     for (size_t i = 0; rank == 0 && i < items; i++) {
         struct pm_store_item item = {.id = "", .line = i + 1, .first_entry = i, .recipe = "{}"};
@@ -227,7 +215,8 @@ static void a_store_never_committed_vanishes(void **state)
     (void)state;
     create_large(path_of("i.h5"), 3, false);
     MPI_Barrier(MPI_COMM_WORLD);
-    assert_on_all_ranks(MPI_COMM_WORLD, !exists("i.h5")); /* nor its temporary: see main */
+    assert_on_all_ranks(MPI_COMM_WORLD,
+                        access(path_of("i.h5"), F_OK) != 0); /* nor its temporary: see main */
 }
 
 /* From here on rank 0 is alone: a check that fails leaves nobody waiting. */
@@ -251,22 +240,20 @@ static void a_row_is_pending_until_its_payload_is_whole(void **state)
     (void)state;
     struct pm_error err = {0};
     struct pm_store_row row;
-    struct rlimit unlimited, limit;
+    struct rlimit unlimited;
     struct pm_store *store = example_create(path_of("c.h5"), MPI_COMM_SELF);
     struct pm_store_payload payload = example_payload(pm_store_shape_of(store), 8);
     /* as on a full disk: half of the last entry's maps cannot be written, but its row can */
     off_t maps = row_place(path_of("c.h5"), "/attention/cross_mean", 8);
     assert_true(row_place(path_of("c.h5"), "/entry", 8) < maps - PM_ERROR_BYTES - 10);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
-    limit = unlimited;
-    limit.rlim_cur = (rlim_t)maps + 180;
+    struct rlimit limit = {(rlim_t)maps + 180, unlimited.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     bool written = pm_store_put_entry(store, 8, &payload, 1.0, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
     assert_false(written);
-    if (!strstr(err.message, "c.h5: /attention/cross_mean: cannot write"))
-        fail_msg("%s", err.message);
+    assert_non_null(strstr(err.message, "c.h5: /attention/cross_mean: cannot write"));
     err = (struct pm_error){0};
     assert_ok(pm_store_read_rows(&row, store, 8, 1, &err), err);
     assert_int_equal(row.state, PM_STORE_PENDING);
@@ -312,20 +299,15 @@ static void a_flipped_byte_anywhere_in_an_entry_is_found(void **state)
         size_t row, entry;
         off_t byte;
     } flips[] = {
-        {"/image", 5, 5, 200},
-        {"/latent/x_T", 2, 3, 0},
-        {"/latent/final", 5, 5, 239},
-        {"/latent/trajectory", 5, 5, 700},
-        {"/attention/cross_mean", 5, 5, 7},
-        {"/blend_mask", 5, 5, 14},
-        {"/prompt/text", 5, 5, 17},
-        {"/prompt/token_id", 5, 5, 20},
-        {"/item/seed", 2, 3, 7},
-        {"/item/recipe", 2, 3, 9},
-        {"/entry", 5, 5, 0},
-        {"/entry", 5, 5, 1},
-        {"/entry", 5, 5, 9},
-        {"/entry", 5, 5, 10 + PM_ERROR_BYTES - 1},
+        /* clang-format off */
+        {"/image", 5, 5, 200},              {"/latent/x_T", 2, 3, 0},
+        {"/latent/final", 5, 5, 239},       {"/latent/trajectory", 5, 5, 700},
+        {"/attention/cross_mean", 5, 5, 7}, {"/blend_mask", 5, 5, 14},
+        {"/prompt/text", 5, 5, 17},         {"/prompt/token_id", 5, 5, 20},
+        {"/item/seed", 2, 3, 7},            {"/item/recipe", 2, 3, 9},
+        {"/entry", 5, 5, 0},                {"/entry", 5, 5, 1},
+        {"/entry", 5, 5, 9},                {"/entry", 5, 5, 10 + PM_ERROR_BYTES - 1},
+        /* clang-format on */
     };
     for (size_t i = 0; i < sizeof flips / sizeof *flips; i++) {
         off_t at = row_place(path, flips[i].dataset, flips[i].row) + flips[i].byte;
@@ -375,10 +357,9 @@ static void what_dead_runs_left_is_removed(void **state)
     }
     struct pm_store *store = example_create(path_of("g.h5"), MPI_COMM_SELF);
     pm_store_close(store);
-    assert_false(exists("g.h5.tmp-old"));
-    assert_true(exists("g.h5.tmp-new") && exists("other.h5.tmp-old"));
-    unlink(path_of("g.h5.tmp-new"));
-    unlink(path_of("other.h5.tmp-old"));
+    assert_int_equal(unlink(path_of("g.h5.tmp-old")), -1);
+    assert_int_equal(unlink(path_of("g.h5.tmp-new")), 0);
+    assert_int_equal(unlink(path_of("other.h5.tmp-old")), 0);
     unlink(path_of("g.h5"));
 }
 

@@ -75,18 +75,23 @@ static void put_plan(struct pm_store *store)
     }
 }
 
-struct pm_store *example_create(const char *path, MPI_Comm comm)
+struct pm_store_about example_about(void)
 {
     static const int32_t timesteps[] = {9, 5, 1};
     static const double alpha_cumprod[] = {.99, .9, .8, .7, .6, .5, .4, .3, .2, .1};
-    struct pm_store_shape shape = example_shape();
-    struct pm_store_about about = {.software = "promptmill test",
+    return (struct pm_store_about){.software = "promptmill test",
                                    .config = "{\"steps\": 3}",
                                    .model = "naïve",
                                    .model_hash = "0123",
                                    .scheduler = "ddim",
                                    .timesteps = timesteps,
                                    .alpha_cumprod = alpha_cumprod};
+}
+
+struct pm_store *example_create(const char *path, MPI_Comm comm)
+{
+    struct pm_store_shape shape = example_shape();
+    struct pm_store_about about = example_about();
     struct pm_store *store = NULL;
     struct pm_error err = {0};
     int rank;

@@ -11,6 +11,7 @@
 enum { EXAMPLE_ITEMS = 5, EXAMPLE_ENTRIES = 9 };
 
 struct pm_store_shape example_shape(void);
+struct pm_store_about example_about(void);
 
 /** Create, put the plan on rank 0, commit. Collective over @p comm; fails the test on failure. */
 struct pm_store *example_create(const char *path, MPI_Comm comm);

@@ -19,7 +19,8 @@
  *
  *  HDF5 keeps global state: call all of this from one thread only. The first call turns off
  *  HDF5's own error printing; what it has to say is in err's sentence. A store from elsewhere may
- *  be malicious: every name, type and size in it is checked before use. */
+ *  be malicious: every name, link, type, size and index in it is checked before use. What this
+ *  cannot help are faults of HDF5 itself: 1.10 can crash on damaged metadata. */
 #ifndef PM_DATA_STORE_H
 #define PM_DATA_STORE_H
 #include "pm/base/error.h"
@@ -211,8 +212,8 @@ PM_MUST_CHECK bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store
 PM_MUST_CHECK bool pm_store_read_attribute(char **text, const struct pm_store *store,
                                            const char *name, struct pm_error *err);
 
-/** Compute an entry's checksum from what is in the file. *good tells whether its row has the same;
- *  a pending row vouches for nothing and is good as long as it is empty.
+/** Compute an entry's checksum from what is in the file: row, plan and payload. *good tells whether
+ *  its row has the same; a pending row vouches for nothing and is good as long as it is empty.
  *  @return false only when the file cannot be read */
 PM_MUST_CHECK bool pm_store_verify_entry(bool *good, const struct pm_store *store, size_t entry,
                                          struct pm_error *err);
