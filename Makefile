@@ -26,7 +26,7 @@ CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fn
 endif
 
 # The kernels are compiled once for each instruction set; the program chooses at start.
-MACHINE := $(shell $(CC) -dumpmachine)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null || gcc -dumpmachine 2>/dev/null)
 ifneq ($(filter x86_64%,$(MACHINE)),)
 ISAS       := baseline avx2 avx512
 ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2

@@ -7,17 +7,18 @@ conditional half. Here the controller does what the edit needs and no more: it r
 cross-attention, copies self-attention, and sums the cross-attention maps whose mean is kept.
 One UNet call makes a step for both prompts and both halves of the guidance.
 
-Prints one line of JSON. needs: pip install -r bench/requirements.txt
+Prints one line of JSON: medians of the wall clock's seconds and of the processor's.
+needs: pip install -r bench/requirements.txt
 """
 import argparse
 import json
-import os
 import statistics
 import time
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging
 
 SOURCE = "a photo of a red ball on a meadow"
 TARGET = "a photo of a red cube on a meadow"
@@ -60,7 +61,7 @@ class Controller:
 
     def __init__(self, mapper, latent_pixels):
         self.mapper, self.self_max_pixels = mapper, latent_pixels // 4
-        self.step, self.sums, self.places = 0, {}, {}
+        self.step, self.sums = 0, {}  # sums: layer -> [2, heads, queries, keys]
 
     def __call__(self, name, is_cross, probs):
         queries, keys = probs.shape[1:]
@@ -131,25 +132,30 @@ def main():
     p.add_argument("-r", "--repeats", type=int, default=3, help="after one that is not counted")
     p.add_argument("-p", "--pixels", metavar="FILE", help="what bench/edit -p wrote, to compare")
     p.add_argument("-m", "--model", metavar="FOLDER", default="models/scenes")
-    p.add_argument("--contiguous", action="store_true", help="channels first, which is slower")
+    p.add_argument("--contiguous", action="store_true", help="channels first (default: last)")
     a = p.parse_args()
 
     torch.set_num_threads(a.threads)
+    logging.disable_progress_bar()
     model = Model(a.model, channels_last=not a.contiguous)
     mapper = token_mapper(model)
     images, _ = edit(model, mapper)
-    seconds = []
+    seconds, cpu_seconds = [], []
     for _ in range(a.repeats):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         edit(model, mapper)
         seconds.append(time.perf_counter() - start)
+        cpu_seconds.append(time.process_time() - cpu_start)
     result = {"program": "diffusers", "threads": a.threads,
-              "seconds": round(statistics.median(seconds), 3), "torch": torch.__version__}
+              "seconds": round(statistics.median(seconds), 3),
+              "cpu_seconds": round(statistics.median(cpu_seconds), 3), "torch": torch.__version__}
     if a.pixels:
         with open(a.pixels, "rb") as file:
             ours = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+        if ours.numel() != images.numel():
+            raise SystemExit(f"{a.pixels} has {ours.numel()} bytes, not {images.numel()}")
         difference = (images.flatten().int() - ours.int()).abs().float()
-        result["mean_difference"] = round(difference.mean().item(), 4)
+        result["mean_difference"] = round(difference.mean().item(), 5)
     print(json.dumps(result), flush=True)
 
 

@@ -13,7 +13,7 @@ static const struct argp_option options[] = {
     {"scheduler", 'S', "NAME", 0, "ddim, pndm, or model: the one in the model's folder", 0},
     {"negative-prompt", 'n', "TEXT", 0, "prompt of the unconditional half", 0},
     {"width", 'W', "N", 0, "of the pictures, in pixels; 0: as the model was trained", 0},
-    {"height", 'H', "N", 0, "the same", 0},
+    {"height", 'H', "N", 0, "of the pictures, in pixels; 0: as the model was trained", 0},
     {"threads", 't', "N", 0, "threads of each rank", 0},
     {"time-limit", 'T', "SECONDS", 0, "begin no edit after so long", 0},
     {"halt-file", 'x', "FILE", 0, "stop when this file appears", 0},
@@ -43,23 +43,33 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     struct config_options *o = state->input;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (keys[i].flag != flag) continue;
-        if (o->override_count == MAX_OVERRIDES) argp_error(state, "too many flags");
+        if (o->override_count == MAX_OVERRIDES) {
+            argp_error(state, "\"%s\": more than %d flags", arg, MAX_OVERRIDES);
+            return EINVAL; /* with ARGP_NO_EXIT, argp_error returns */
+        }
         o->overrides[o->override_count++] =
             (struct pm_config_override){.key = keys[i].key, .value = arg, .kind = keys[i].kind};
         return 0;
     }
     if (flag == 'l') {
         int level = pm_log_level_from_name(arg);
-        if (level < 0) argp_error(state, "--log=%s: error, warning, info or debug is wanted", arg);
-        o->log_level = level < 0 ? PM_LOG_INFO : (enum pm_log_level)level;
+        if (level < 0) {
+            argp_error(state, "--log=%s: error, warning, info or debug is wanted", arg);
+            return EINVAL;
+        }
+        o->log_level = (enum pm_log_level)level;
         return 0;
     }
     if (flag == ARGP_KEY_ARG && !o->config_path) {
         o->config_path = arg;
         return 0;
     }
-    if (flag == ARGP_KEY_ARG || flag == ARGP_KEY_NO_ARGS) {
-        argp_error(state, flag == ARGP_KEY_ARG ? "one config is enough" : "a config is wanted");
+    if (flag == ARGP_KEY_ARG) {
+        argp_error(state, "\"%s\": one config is enough", arg);
+        return EINVAL;
+    }
+    if (flag == ARGP_KEY_NO_ARGS) {
+        argp_error(state, "a config is wanted");
         return EINVAL;
     }
     return ARGP_ERR_UNKNOWN;

@@ -98,7 +98,8 @@ struct editing {
     struct pm_tokens *source; /* for the number of tokens */
     const struct pm_prepared *prepared;
     double start_seconds;
-    size_t done_targets;
+    bool is_source_only; /* no target is pending: the source counts as the edit */
+    size_t done;         /* edits */
     struct pm_error error; /* of the store */
 };
 
@@ -131,7 +132,7 @@ static void keep_picture(void *self, int target, const struct pm_picture *pictur
     if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
                            pm_clock_seconds() - e->start_seconds, &e->error)) {
         e->rows[index].state = PM_STORE_DONE;
-        e->done_targets += target != PM_SOURCE_PICTURE;
+        e->done += target != PM_SOURCE_PICTURE || e->is_source_only;
     }
     e->run->scratch.used = mark;
 }
@@ -143,7 +144,7 @@ static bool fail_rest(struct editing *e, const char *message, size_t *failed, st
         if (e->rows[i].state != PM_STORE_PENDING) continue;
         PM_TRY(pm_store_fail_entry(e->run->store, e->first_entry + i, message,
                                    pm_clock_seconds() - e->start_seconds, err));
-        *failed += i > 0 || e->recipe->target_count == 0;
+        *failed += i > 0 || e->is_source_only;
     }
     return true;
 }
@@ -171,6 +172,9 @@ static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_
     if (!e.rows) pm_die("no memory for %zu targets", recipe.target_count);
     struct pm_error why = {0};
     bool ok = pm_store_read_rows(e.rows, r->store, e.first_entry, recipe.target_count + 1, err);
+    e.is_source_only = true;
+    for (size_t i = 1; ok && i <= recipe.target_count; i++)
+        if (e.rows[i].state == PM_STORE_PENDING) e.is_source_only = false;
     if (ok && !pm_edit_image(&r->settings, &recipe, &prepared, keep_picture, &e, &r->scratch, &why)) {
         pm_log(PM_LOG_WARNING, "%s: %s", item.id, why.message);
         ok = fail_rest(&e, why.message, &result->failed, err);
@@ -179,7 +183,7 @@ static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_
         *err = e.error;
         ok = false;
     }
-    result->done = recipe.target_count ? e.done_targets : e.rows[0].state == PM_STORE_DONE;
+    result->done = e.done;
     result->seconds = pm_clock_seconds() - e.start_seconds;
     free(e.rows);
     pm_prepared_free(&prepared);

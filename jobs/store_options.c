@@ -18,13 +18,15 @@ struct parse {
     unsigned flags;
 };
 
-static size_t whole_number(struct argp_state *state, const char *text)
+/* With ARGP_NO_EXIT, argp_error returns: its callers must say so with EINVAL. */
+static error_t whole_number(size_t *out, struct argp_state *state, const char *text)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 10);
-    if (*end || end == text || value < 1 || value > 1000)
-        argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", text);
-    return value;
+    *out = value;
+    if (*end == '\0' && end != text && value >= 1 && value <= 1000) return 0;
+    argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", text);
+    return EINVAL;
 }
 
 static error_t parse_option(int flag, char *arg, struct argp_state *state)
@@ -34,15 +36,15 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     switch (flag) {
     case 'a': o->format = arg; return 0;
     case 'o': o->out = arg; return 0;
-    case 'x': o->scale = whole_number(state, arg); return 0;
-    case 'c': o->columns = whole_number(state, arg); return 0;
+    case 'x': return whole_number(&o->scale, state, arg);
+    case 'c': return whole_number(&o->columns, state, arg);
     case ARGP_KEY_ARG:
         if (!o->store) {
             o->store = arg;
             return 0;
         }
         if (!(parse->flags & STORE_IDS)) {
-            argp_error(state, "one store is enough");
+            argp_error(state, "\"%s\": one store is enough", arg);
             return EINVAL;
         }
         if (o->id_count == STORE_MAX_IDS) {

@@ -205,7 +205,7 @@ static void defaults_that_name_one_edit_are_refused(void **state)
     assert_defaults_refused("{\"prompt\": \"a\"}", "unknown key \"prompt\"");
     assert_defaults_refused("{\"targets\": []}", "unknown key \"targets\"");
     assert_defaults_refused("{\"self_replace_step\": 1}", "did you mean \"self_replace_steps\"?");
-    assert_defaults_refused("3", "an object {...} is wanted, not a whole number");
+    assert_defaults_refused("[3]", "an object {...} is wanted, not a list");
 }
 
 static void a_resolved_line_resolves_to_itself(void **state)
