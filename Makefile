@@ -35,6 +35,8 @@ else
 ISAS       := baseline
 endif
 
+MPI_CFLAGS = $(shell $(CC) --showme:compile 2>/dev/null)
+
 KERNELS := $(wildcard src/kernels/isa/*.c)
 SOURCES := $(filter-out $(KERNELS),$(wildcard src/*/*.c))
 LIB     := $(BUILD)/libpm.a
@@ -90,9 +92,10 @@ lint: compile_commands.json
 	    --suppress=missingIncludeSystem -Iinclude -Itests/support src jobs
 	clang-tidy --quiet -p . $(SOURCES) $(wildcard jobs/*.c)
 compile_commands.json: Makefile deps.mk
-	@{ echo '['; for f in $(SOURCES) $(wildcard jobs/*.c); do \
-	  printf '%s{"directory":"%s","file":"%s","command":"cc %s -std=c11 -fopenmp -c %s"}' "$$sep" "$(CURDIR)" "$$f" \
-	  '$(subst ",\",$(CPPFLAGS) $(shell $(CC) --showme:compile 2>/dev/null)) -DPM_VERSION=\"\"' "$$f"; sep=',\n'; done; echo ']'; } > $@
+	@{ echo '['; separator=; for f in $(SOURCES) $(wildcard jobs/*.c); do \
+	  command=$$(printf '%s' 'cc $(CPPFLAGS) $(MPI_CFLAGS) -DPM_VERSION=\"\" -std=c11 -fopenmp -c ' "$$f" | sed 's/[\\"]/\\&/g'); \
+	  printf '%s{"directory": "%s", "file": "%s", "command": "%s"}\n' "$$separator" '$(CURDIR)' "$$f" "$$command"; \
+	  separator=,; done; echo ']'; } > $@
 clean:
 	rm -rf build/src build/jobs build/tests build/libpm.a build/promptmill build-san
 

@@ -1,11 +1,12 @@
 /* Seconds of one Prompt-to-Prompt edit with promptmill: text encoding, 50 DDIM steps of source and
- * target under guidance, decoding of both pictures. Loading the model is not counted. Beside the wall clock's seconds stand
- * the processor's, which other work on the machine hardly changes; both are medians.
+ * target under guidance, decoding of both pictures. Loading the model is not counted.
  *
  *     edit [-t THREADS] [-r REPEATS] [-p PIXELS]
  *
- * prints one line of JSON. PIXELS is a file for the two pictures, [2, height, width, 3] bytes, for
- * edit_diffusers.py to compare its own with: prompts, seed and settings here are those there. */
+ * prints one line of JSON: medians of the wall clock's seconds and of the processor's, which other
+ * work on the machine hardly changes. PIXELS is a file for the two pictures, [2, height, width, 3]
+ * bytes, for edit_diffusers.py to compare its own with: it has the same prompts, seed and
+ * settings. */
 #include "pm/edit/edit_image.h"
 #include "pm/runtime/clock.h"
 
@@ -81,8 +82,8 @@ PM_MUST_CHECK static bool edit(struct bench *b, struct pm_error *err)
     struct pm_prepared prepared;
     PM_TRY(pm_prepare(&prepared, &b->recipe, b->model.tokenizer, STEPS, err));
     *err = prepared.targets[0].error;
-    bool ok = err->code == PM_OK && pm_edit_image(&settings, &b->recipe, &prepared, keep_picture, b,
-                                                  &b->scratch, err);
+    bool ok = err->code == PM_OK &&
+              pm_edit_image(&settings, &b->recipe, &prepared, keep_picture, b, &b->scratch, err);
     pm_prepared_free(&prepared);
     return ok;
 }

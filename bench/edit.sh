@@ -44,8 +44,8 @@ trap 'rm -r "$folder"' EXIT
 trap 'exit 1' INT TERM
 results=$folder/results
 
-# Settings that were made for other programs' OpenBLAS would hold diffusers back; the allocator's
-# keep memory from going back to the system at every layer, which doubles its speed.
+# diffusers at its best: no settings that were made for another program's OpenBLAS, and an
+# allocator that keeps freed memory rather than have the system clear it anew.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 run_diffusers() {
     MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=268435456 \
@@ -77,7 +77,8 @@ awk -v o="$ours" -v oc="$ours_cpu" -v t="$theirs" -v tc="$theirs_cpu" 'BEGIN {
     printf "%-12s %9.3f %12.3f\n", "diffusers", t, tc
     printf "%-12s %9.2f %12.2f\n", "ratio", t / o, tc / oc }'
 echo "mean difference of the pictures: $difference of 255"
-if awk -v d="$difference" 'BEGIN { exit d < 1 }'; then
+# Rounding makes some 0.0002; leaving out the replacement of cross-attention, 0.8.
+if awk -v d="$difference" 'BEGIN { exit d < 0.02 }'; then
     echo "bench/edit.sh: the two programs do not make the same pictures" >&2
     exit 1
 fi

@@ -118,7 +118,7 @@ static float *trim_maps(const struct editing *e, const float *maps, size_t token
 static void keep_picture(void *self, int target, const struct pm_picture *picture)
 {
     struct editing *e = self;
-    size_t index = (size_t)(target + 1);
+    size_t index = target == PM_SOURCE_PICTURE ? 0 : (size_t)target + 1;
     if (e->error.code != PM_OK || e->rows[index].state != PM_STORE_PENDING) return;
     const struct pm_tokens *tokens =
         target == PM_SOURCE_PICTURE ? e->source : &e->prepared->targets[target].tokens;

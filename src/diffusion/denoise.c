@@ -43,10 +43,6 @@ bool pm_denoise(float *latents, const struct pm_denoise *d, struct pm_arena *scr
     if (d->trajectory.latents) memcpy(d->trajectory.latents, latents, n * sizeof *latents);
 
     for (size_t step = 0; ok && step < schedule->evaluations; step++) {
-        if (d->should_stop && d->should_stop(d->should_stop_self)) {
-            ok = pm_fail(err, PM_E_STOPPED, "stopped before step %zu", step);
-            break;
-        }
         if (hook && hook->begin_step) hook->begin_step(hook->self, step);
         memcpy(batch, latents, n * sizeof *batch);
         if (guided) memcpy(batch + n, latents, n * sizeof *batch);

@@ -169,6 +169,7 @@ bool pm_edit_image(const struct pm_edit_settings *settings, const struct pm_reci
                    const struct pm_prepared *prepared, pm_picture_ready *ready, void *ready_self,
                    struct pm_arena *scratch, struct pm_error *err)
 {
+    PM_ASSERT(settings->targets_per_pass > 0);
     size_t mark = scratch->used;
     size_t n = latent_pixels(settings) * settings->model->unet.config.in_channels;
     struct pass pass = {.settings = settings,

@@ -135,7 +135,7 @@ static bool read_equalizer(struct pm_target_recipe *t, const json_t *value, cons
 {
     const char *word;
     json_t *scale;
-    if (!value) return true;
+    if (!value || json_is_null(value)) return true; /* null: no default either */
     if (!json_is_object(value) || json_object_size(value) == 0)
         return pm_fail(err, PM_E_INPUT, "%s: \"equalizer\" is {\"word\": factor, ...}, not %s", where,
                        json_is_object(value) ? "empty" : pm_json_kind(value));
@@ -172,7 +172,7 @@ static bool read_blend(struct pm_target_recipe *t, const json_t *value, const ch
     static const char *const keys[] = {"source", "target", "threshold", "start", "subtract", NULL};
     static const char *const subtract_keys[] = {"source", "target", "threshold", NULL};
     char place[PM_ERROR_BYTES + 16];
-    if (!value) return true;
+    if (!value || json_is_null(value)) return true;
     snprintf(place, sizeof place, "%s.local_blend", where);
     struct pm_blend_recipe *b = &t->blend;
     t->has_blend = true;

@@ -135,6 +135,7 @@ static bool check_cover(struct pm_safetensors *file, const unsigned char *data, 
 static bool read_header(struct pm_safetensors *file, struct pm_error *err)
 {
     const unsigned char *bytes = file->map;
+    PM_ASSERT(bytes);
     uint64_t header_bytes = little_endian_64(bytes);
     if (header_bytes > file->map_bytes - LENGTH_BYTES)
         return pm_fail(err, PM_E_FORMAT, "%s: its header claims %llu bytes, the file has %zu",

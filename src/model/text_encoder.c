@@ -19,7 +19,14 @@ static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_e
     /* transformers' defaults */
     *e = (struct pm_text_encoder){
         .vocabulary = 49408, .channels = 512, .feed_channels = 2048, .heads = 8, .layer_count = 12};
-    bool ok = pm_json_size(config, path, "vocab_size", 1, 1 << 20, &e->vocabulary, err) &&
+    const char *model_type = "clip_text_model";
+    if (!json_is_object(config)) {
+        pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path, pm_json_kind(config));
+        json_decref(config);
+        return false;
+    }
+    bool ok = pm_json_string(config, path, "model_type", &model_type, err) &&
+              pm_json_size(config, path, "vocab_size", 1, 1 << 20, &e->vocabulary, err) &&
               pm_json_size(config, path, "hidden_size", 1, 8192, &e->channels, err) &&
               pm_json_size(config, path, "intermediate_size", 1, 65536, &e->feed_channels, err) &&
               pm_json_size(config, path, "num_attention_heads", 1, 256, &e->heads, err) &&
@@ -29,6 +36,9 @@ static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_e
               pm_json_choice(config, path, "hidden_act", activations, &activation, err);
     e->eps = (float)eps;
     e->activation = kinds[activation];
+    if (ok && strcmp(model_type, "clip_text_model") != 0)
+        ok = pm_fail(err, PM_E_FORMAT, "%s: \"model_type\" is \"%s\"; only clip_text_model is supported",
+                     path, model_type);
     if (ok && positions != PM_TOKENS)
         ok = pm_fail(err, PM_E_FORMAT, "%s: \"max_position_embeddings\" is %zu; only %d is supported",
                      path, positions, PM_TOKENS);
@@ -64,9 +74,9 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
 {
     /* published files name everything below "text_model."; newer transformers leave it out */
     const char *prefix = pm_weights_has(weights, "text_model.final_layer_norm.weight") ? "text_model." : "";
-    PM_TRY(pm_weights_floats(&e->token_embedding, weights, e->vocabulary * e->channels, err,
+    PM_TRY(pm_weights_floats(&e->token_embedding, weights, e->vocabulary, e->channels, err,
                              "%sembeddings.token_embedding.weight", prefix));
-    PM_TRY(pm_weights_floats(&e->position_embedding, weights, PM_TOKENS * e->channels, err,
+    PM_TRY(pm_weights_floats(&e->position_embedding, weights, PM_TOKENS, e->channels, err,
                              "%sembeddings.position_embedding.weight", prefix));
     e->layers = pm_arena_bytes(weights->memory, e->layer_count * sizeof *e->layers);
     for (size_t i = 0; i < e->layer_count; i++)
@@ -106,8 +116,8 @@ static void layer_forward(float *x, const struct pm_text_encoder *e,
                                        .k_stride = 3 * c,
                                        .v_stride = 3 * c,
                                        .out_stride = c,
-                                       .scale = 1.0f / sqrtf((float)(c / e->heads)),
                                        .causal = true};
+    shape.scale = 1.0f / sqrtf((float)shape.head_size);
     k->layer_norm(normed, x, layer->norm1.gamma, layer->norm1.beta, rows, c, e->eps);
     pm_linear_forward(qkv, normed, &layer->qkv, rows, PM_IDENTITY, NULL);
     k->attention(normed, qkv, qkv + c, qkv + 2 * c, &shape, scratch);

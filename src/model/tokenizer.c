@@ -59,7 +59,7 @@ static enum character classify(int32_t c)
 static size_t decode(int32_t *c, const char *text, size_t bytes)
 {
     if (!((unsigned char)*text & 0x80)) {
-        *c = *text;
+        *c = (unsigned char)*text;
         return 1;
     }
     utf8proc_ssize_t n =
@@ -76,8 +76,9 @@ static size_t put_lower(char *out, int32_t c)
         return 1;
     }
     if (c == 0x130) {
-        memcpy(out, "i\xCC\x87", 3);
-        return 3;
+        static const char dotted_i[] = {'i', '\xCC', '\x87'};
+        memcpy(out, dotted_i, sizeof dotted_i);
+        return sizeof dotted_i;
     }
     return (size_t)utf8proc_encode_char(utf8proc_tolower(c), (utf8proc_uint8_t *)out);
 }
@@ -172,6 +173,7 @@ static void put_piece(struct output *out, const struct pm_tokenizer *tokenizer, 
     for (size_t i = 0; i < bytes; i++)
         symbols[i].id = tokenizer->byte_ids[i + 1 < bytes ? INSIDE : LAST][(unsigned char)piece[i]];
     size_t n = merge_symbols(tokenizer, symbols, bytes);
+    PM_ASSERT(n <= bytes);
     for (size_t i = 0; i < n; i++) put_token(out, symbols[i].id);
 }
 

@@ -140,7 +140,8 @@ static void block_forward(float *x, const struct pm_transformer *t,
     float *wide = pm_arena_floats(scratch, rows * 3 * c);
     struct pm_attention_shape shape = {
         .batch = batch, .heads = t->heads, .head_size = c / t->heads, .queries = pixels,
-        .out_stride = c, .scale = 1.0f / sqrtf((float)(c / t->heads))};
+        .out_stride = c, };
+    shape.scale = 1.0f / sqrtf((float)shape.head_size);
 
     struct pm_attention_shape self = shape;
     self.keys = pixels;

@@ -128,7 +128,7 @@ static bool load_down(struct pm_unet *u, size_t level, struct pm_weights *weight
 {
     const struct pm_unet_config *c = &u->config;
     struct pm_unet_block *block = &u->down[level];
-    char name[32];
+    char name[48];
     snprintf(name, sizeof name, "down_blocks.%zu", level);
     size_t out = c->channels[level], in = level ? c->channels[level - 1] : out;
     block->layers = c->layers_per_block;
@@ -170,7 +170,7 @@ static bool load_up(struct pm_unet *u, size_t position, struct pm_weights *weigh
     struct pm_unet_block *block = &u->up[position];
     size_t level = c->levels - 1 - position, out = c->channels[level];
     size_t below = c->channels[position ? level + 1 : level];
-    char name[32];
+    char name[48];
     snprintf(name, sizeof name, "up_blocks.%zu", position);
     block->layers = c->layers_per_block + 1;
     block->attends = c->up_attends[position];

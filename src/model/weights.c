@@ -12,15 +12,17 @@ enum { NAME_BYTES = 192 };
 static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tensor at a time */
 
 /* Write the printf-like name into a local buffer. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): name is declared, format names va_start's argument */
 #define NAME_FROM_ARGS(name, format)                                                               \
     char name[NAME_BYTES];                                                                         \
     do {                                                                                           \
         va_list args_;                                                                             \
         va_start(args_, format);                                                                   \
-        int length_ = vsnprintf(name, sizeof name, format, args_);                                 \
+        int length_ = vsnprintf(name, sizeof(name), format, args_);                                 \
         va_end(args_);                                                                             \
         PM_ASSERT(length_ >= 0 && (size_t)length_ < sizeof name);                                  \
     } while (0)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,
                      struct pm_arena *memory, struct pm_error *err)
@@ -120,14 +122,11 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
     return true;
 }
 
-bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t elements,
+bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t rows, size_t columns,
                        struct pm_error *err, const char *format, ...)
 {
     NAME_FROM_ARGS(name, format);
-    const struct pm_tensor *tensor = pm_safetensors_find(&weights->file, name);
-    if (tensor && tensor->elements == elements)
-        return floats_named(out, weights, weights->memory, name, tensor->rank, tensor->shape, err);
-    return floats_named(out, weights, weights->memory, name, 1, &elements, err);
+    return floats_named(out, weights, weights->memory, name, 2, (size_t[]){rows, columns}, err);
 }
 
 static bool bias_named(const float **out, struct pm_weights *weights, const char *name,
@@ -176,7 +175,7 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
         PM_TRY(floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in},
                             err));
         memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
-        if (bias == PM_NO_BIAS) continue;
+        if (!all_biases) continue;
         snprintf(name, sizeof name, "%s.%s.bias", prefix, names[i]);
         PM_TRY(floats_named(&one, weights, &weights->scratch, name, 1, &out_each, err));
         memcpy(all_biases + i * out_each, one, out_each * sizeof *one);

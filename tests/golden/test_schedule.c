@@ -51,7 +51,8 @@ static void for_each_case(void (*check)(const struct schedule_case *))
     size_t i;
     json_t *json;
     assert_int_equal(json_array_size(json_object_get(golden.json, "cases")), 32);
-    json_array_foreach(json_object_get(golden.json, "cases"), i, json) {
+    json_array_foreach(json_object_get(golden.json, "cases"), i, json)
+    {
         struct schedule_case c = {.golden = &golden,
                                   .json = json,
                                   .name = json_string_value(json_object_get(json, "name"))};

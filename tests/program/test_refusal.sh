@@ -20,14 +20,15 @@ refused()
         shift
     done
     shift
-    check "$what is refused" ends 1 on 2 run "$@" --store "$store"
+    check "$what is refused" ends 1 "$program" run "$@" --store "$store"
     check "$what is named" says "$store" "${texts%?}"
     check "$what leaves the store alone" cmp "$store" "$work/copy.h5"
 }
 
-refused "another number of steps" '"steps" was 3 and is 4' -- $config --steps 4
-refused "another guidance scale" '"guidance_scale" was' -- $config --guidance-scale 2
-refused "another size" '"width" was 64 and is 72' -- $config --width 72
+refused "another number of steps" '"steps" was 3 and is now 4' -- $config --steps 4
+check "two ranks refuse together" ends 1 on 2 run $config --steps 4 --store "$store"
+refused "another guidance scale" '"guidance_scale" was 7.5 and is now 2' -- $config --guidance-scale 2
+refused "another size" '"width" was 64 and is now 72' -- $config --width 72
 sed 's/a red cube on a meadow", "edit": "replace", "cross/a red star on a meadow", "edit": "replace", "cross/' \
     tests/program/edits.jsonl >"$work/edits.jsonl"
 refused "a changed line" "edits.jsonl:1 is not what the store was begun with" -- \
@@ -35,3 +36,48 @@ refused "a changed line" "edits.jsonl:1 is not what the store was begun with" --
 sed '1,2d' tests/program/edits.jsonl >"$work/edits.jsonl"
 refused "a shorter manifest" "14 lines with 27 pictures, the manifest has 12" -- \
     $config --manifest "$work/edits.jsonl"
+
+# fails WHAT TEXT -- COMMAND...: it must end with 1 and tell TEXT
+fails()
+{
+    what=$1 text=$2
+    shift 3
+    check "$what: exit status 1" ends 1 "$@"
+    check "$what: it is named" says "$text"
+}
+
+nowhere=$work/nowhere
+fails "a config that is not there" "$nowhere.json" -- "$program" plan "$nowhere.json"
+fails "a manifest that is not there" "$nowhere.jsonl" -- "$program" plan $config --manifest "$nowhere.jsonl"
+fails "a model that is not there" "$nowhere" -- "$program" plan $config --model "$nowhere"
+fails "a model that is not there, for info" "$nowhere" -- "$program" info "$nowhere"
+fails "a store in a folder that is not there" "$nowhere/a.h5" -- on 2 run $config --store "$nowhere/a.h5"
+fails "no store in the config" '"store" is missing' -- "$program" run $config
+for verb in status verify show export; do
+    fails "$verb of a store that is not there" "$nowhere.h5" -- "$program" $verb "$nowhere.h5"
+    fails "$verb of a file that is no store" "$config" -- "$program" $verb $config
+done
+
+mkdir "$work/model"
+for part in model_index.json scheduler text_encoder tokenizer vae; do
+    ln -s "$model/$part" "$work/model"
+done
+fails "a model without its unet" "$work/model/unet" -- "$program" info "$work/model"
+fails "a run of a model without its unet" "$work/model/unet" -- \
+    "$program" run $config --model "$work/model" --store "$work/b.h5"
+
+sed 's/"steps"/"stepps"/' $config >"$work/typo.json"
+fails "a config with an unknown key" 'unknown key "stepps"; did you mean "steps"?' -- \
+    "$program" plan "$work/typo.json"
+echo '{"model": ' >"$work/cut.json"
+fails "a config cut short" "$work/cut.json" -- "$program" plan "$work/cut.json"
+
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir "$work/kept"
+    chmod a-w "$work/kept"
+    fails "a store in a folder that may not be written" "$work/kept/a.h5" -- \
+        "$program" run $config --store "$work/kept/a.h5"
+else
+    echo "# root may write everywhere: a read-only folder is not tried"
+fi
+check "nothing was begun" [ ! -e "$work/b.h5" ]

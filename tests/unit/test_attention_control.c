@@ -9,7 +9,8 @@ enum { LATENT_HEIGHT = 4 * HEIGHT, LATENT_WIDTH = 4 * WIDTH, PIXELS = HEIGHT * W
 enum { CROSS = HEADS * PIXELS * PM_TOKENS, SELF = HEADS * PIXELS * PIXELS };
 enum { LATENT = LATENT_HEIGHT * LATENT_WIDTH * CHANNELS };
 
-static const char source_prompt[] = "a red ball on a meadow", target_prompt[] = "a red cube on a meadow";
+static const char source_prompt[] = "a red ball on a meadow",
+                  target_prompt[] = "a red cube on a meadow";
 
 /** A control over two targets whose windows and blends a test sets before it starts. */
 struct controlled {
@@ -129,8 +130,10 @@ static void self_attention_becomes_the_sources_where_its_window_is_open(void **s
     struct controlled c;
     set_up(&c);
     for (size_t i = 0; i < TARGETS; i++)
-        c.targets[i] = (struct pm_target_control){
-            .map = &c.maps[i], .self_begin = 3 * i, .self_end = 3 * i + 3, .self_max_pixels = PIXELS};
+        c.targets[i] = (struct pm_target_control){.map = &c.maps[i],
+                                                  .self_begin = 3 * i,
+                                                  .self_end = 3 * i + 3,
+                                                  .self_max_pixels = PIXELS};
     start(&c, false);
     for (size_t step = 0; step < 7; step++) {
         fill_random(probs, PROMPTS * SELF, (unsigned)step);
@@ -147,7 +150,8 @@ static void self_attention_becomes_the_sources_where_its_window_is_open(void **s
 }
 
 /* new[n] = sum over w of source[w] A[w, n] + target[n] d[n], in double precision. */
-static double mapped(const float *source, const float *target, const float *a, const float *d, size_t n)
+static double mapped(const float *source, const float *target, const float *a, const float *d,
+                     size_t n)
 {
     double sum = (double)target[n] * d[n];
     for (size_t w = 0; w < PM_TOKENS; w++) sum += (double)source[w] * a[w * PM_TOKENS + n];
@@ -234,7 +238,8 @@ static void a_blend_starts_at_its_step_and_leaves_the_others(void **state)
             const float *from = kept ? before + at : before + pixel * CHANNELS;
             assert_true(max_difference(latents + at, from, CHANNELS) < 1e-6);
         }
-    for (size_t i = 0; i < LATENT_HEIGHT * LATENT_WIDTH; i++) assert_int_equal(c.control.masks[i], 0);
+    for (size_t i = 0; i < LATENT_HEIGHT * LATENT_WIDTH; i++)
+        assert_int_equal(c.control.masks[i], 0);
     pm_arena_free(&c.arena);
 }
 

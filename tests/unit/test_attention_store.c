@@ -34,9 +34,9 @@ static void the_map_is_the_one_nearest_to_a_quarter_of_the_side(void **state)
 {
     (void)state;
     struct pm_attention_site sites[] = {
-        site_of(PM_DOWN, true, 4 * HEIGHT, 4 * WIDTH), site_of(PM_DOWN, true, 2 * HEIGHT, 2 * WIDTH),
-        site_of(PM_DOWN, false, HEIGHT, WIDTH), site_of(PM_MID, true, HEIGHT, WIDTH),
-        site_of(PM_UP, true, HEIGHT, WIDTH)};
+        site_of(PM_DOWN, true, 4 * HEIGHT, 4 * WIDTH),
+        site_of(PM_DOWN, true, 2 * HEIGHT, 2 * WIDTH), site_of(PM_DOWN, false, HEIGHT, WIDTH),
+        site_of(PM_MID, true, HEIGHT, WIDTH), site_of(PM_UP, true, HEIGHT, WIDTH)};
     assert_size(sites, 5, HEIGHT, WIDTH);
     assert_size(sites, 4, 2 * HEIGHT, 2 * WIDTH); /* neither the middle nor self-attention */
     assert_size(sites, 1, 4 * HEIGHT, 4 * WIDTH);
@@ -59,7 +59,8 @@ static void only_cross_layers_of_that_size_are_wanted(void **state)
     (void)state;
     struct pm_arena arena;
     pm_arena_init(&arena, 1 << 20);
-    struct pm_attention_store store = pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
+    struct pm_attention_store store =
+        pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
     struct pm_attention_site site = site_of(PM_UP, true, HEIGHT, WIDTH);
     assert_true(pm_attention_store_wants(&store, &site));
     site.place = PM_MID;
@@ -81,7 +82,8 @@ static void the_mean_is_over_steps_layers_and_heads(void **state)
     struct pm_arena arena;
     pm_arena_init(&arena, 1 << 20);
     memset(arena.base, 0xFF, 1 << 16); /* NaN, where the sums will be */
-    struct pm_attention_store store = pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
+    struct pm_attention_store store =
+        pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
     struct pm_attention_site site = site_of(PM_DOWN, true, HEIGHT, WIDTH);
     fill_random(probs, LAYERS * LAYER, 1);
     for (size_t l = 0; l < LAYERS; l++) pm_attention_store_add(&store, &site, probs + l * LAYER);
@@ -93,7 +95,8 @@ static void the_mean_is_over_steps_layers_and_heads(void **state)
         for (size_t i = 0; i < MAP; i++) {
             double sum = 0.0;
             for (size_t l = 0; l < LAYERS; l++)
-                for (size_t h = 0; h < HEADS; h++) sum += probs[l * LAYER + (p * HEADS + h) * MAP + i];
+                for (size_t h = 0; h < HEADS; h++)
+                    sum += probs[l * LAYER + (p * HEADS + h) * MAP + i];
             float expected = (float)(sum / (LAYERS * HEADS));
             assert_true(max_difference(&mean[i], &expected, 1) < 1e-6);
         }
@@ -106,7 +109,8 @@ static void the_mean_of_no_maps_is_zero(void **state)
     (void)state;
     struct pm_arena arena;
     pm_arena_init(&arena, 1 << 20);
-    struct pm_attention_store store = pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
+    struct pm_attention_store store =
+        pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
     float mean[MAP];
     fill_nan(mean, MAP);
     pm_attention_store_mean(mean, &store, PROMPTS - 1);

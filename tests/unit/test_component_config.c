@@ -11,8 +11,11 @@
 
 #define MINI "tests/golden/data/models/mini-sd1/"
 
-static const struct pm_config_rule rules[] = {
-    {"free", NULL}, {"act_fn", "\"silu\"|\"swish\""}, {"scale", "1|1.0"}, {"flag", "true"}, {NULL, NULL}};
+static const struct pm_config_rule rules[] = {{"free", NULL},
+                                              {"act_fn", "\"silu\"|\"swish\""},
+                                              {"scale", "1|1.0"},
+                                              {"flag", "true"},
+                                              {NULL, NULL}};
 
 static bool check(const char *text, struct pm_error *err)
 {
@@ -28,10 +31,11 @@ static void supported_values_notes_and_absent_features_pass(void **state)
     (void)state;
     struct pm_error err = {0};
     assert_ok(check("{}", &err), err);
-    assert_ok(check("{\"free\": [\"anything\"], \"_note\": 3, \"act_fn\": \"swish\", \"scale\": 1.0, "
-                    "\"flag\": true, \"new_feature\": null, \"other_feature\": false}",
-                    &err),
-              err);
+    assert_ok(
+        check("{\"free\": [\"anything\"], \"_note\": 3, \"act_fn\": \"swish\", \"scale\": 1.0, "
+              "\"flag\": true, \"new_feature\": null, \"other_feature\": false}",
+              &err),
+        err);
     assert_ok(check("{\"scale\": 1}", &err), err);
 }
 
@@ -72,9 +76,9 @@ static void lists_are_read_and_bounded(void **state)
     struct pm_error err = {0};
     size_t sizes[PM_MAX_LEVELS] = {0}, count = 9;
     int kinds[PM_MAX_LEVELS] = {-1, -1};
-    json_t *json = json_pack("{s[iiii] s[ss] s[] s[iiiiiiiii] s[iI] s[s]}", "sizes", 1, 2, 3, 4, "kinds",
-                             "Up", "Down", "none", "nine", 1, 2, 3, 4, 5, 6, 7, 8, 9, "wide", 1,
-                             (json_int_t)5, "odd", "Sideways");
+    json_t *json = json_pack("{s[iiii] s[ss] s[] s[iiiiiiiii] s[iI] s[s]}", "sizes", 1, 2, 3, 4,
+                             "kinds", "Up", "Down", "none", "nine", 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                             "wide", 1, (json_int_t)5, "odd", "Sideways");
     assert_ok(pm_config_sizes(json, "c", "absent", 4, sizes, &count, &err), err);
     assert_int_equal(count, 9);
     assert_ok(pm_config_sizes(json, "c", "sizes", 4, sizes, &count, &err), err);
@@ -90,7 +94,8 @@ static void lists_are_read_and_bounded(void **state)
     assert_true(kinds[0] == 1 && kinds[1] == 0);
     assert_fails(pm_config_block_types(json, "c", "kinds", names, kinds, 3, &err), err,
                  "c: \"kinds\" must list 3 blocks");
-    assert_fails(pm_config_block_types(json, "c", "absent", names, kinds, 3, &err), err, "3 blocks");
+    assert_fails(pm_config_block_types(json, "c", "absent", names, kinds, 3, &err), err,
+                 "3 blocks");
     assert_fails(pm_config_block_types(json, "c", "odd", names, kinds, 1, &err), err,
                  "c: \"odd\"[0] is \"Sideways\", which is not supported");
     assert_fails(pm_config_block_types(json, "c", "sizes", names, kinds, 4, &err), err,
@@ -187,7 +192,8 @@ static void another_unet_is_refused_by_what_is_different(void **state)
                         "[\"CrossAttnDownBlock2D\", \"CrossAttnDownBlock2D\", "
                         "\"CrossAttnDownBlock2D\", \"DownBlok2D\"]",
                         "\"down_block_types\"[3] is \"DownBlok2D\", which is not supported");
-    assert_unet_refused("up_block_types", "[\"UpBlock2D\"]", "\"up_block_types\" must list 4 blocks");
+    assert_unet_refused("up_block_types", "[\"UpBlock2D\"]",
+                        "\"up_block_types\" must list 4 blocks");
     assert_unet_refused("in_channels", "9",
                         "\"in_channels\" is 9, \"out_channels\" 4: an inpainting or other special "
                         "model");
@@ -199,7 +205,8 @@ static void another_unet_is_refused_by_what_is_different(void **state)
 static void a_unet_of_other_weights_is_refused_by_the_tensor(void **state)
 {
     (void)state;
-    assert_unet_refused("block_out_channels", "[16, 32, 48, 64]", "its config.json asks for [64,48,3,3]");
+    assert_unet_refused("block_out_channels", "[16, 32, 48, 64]",
+                        "its config.json asks for [64,48,3,3]");
     assert_unet_refused("layers_per_block", "3", "has no tensor \"down_blocks.0.resnets.2");
     assert_unet_refused("cross_attention_dim", "64",
                         "attn2.to_k.weight\" is [16,48], its config.json asks for [16,64]");
@@ -221,8 +228,9 @@ static void another_vae_is_refused_by_what_is_different(void **state)
         {"scaling_factor", "0", "\"scaling_factor\" is 0"},
         {"norm_num_groups", "5", "8 channels are no multiple of 5 groups"},
         {"use_quant_conv", "false", "the tensor \"quant_conv.bias\" has no place"},
-        {"latent_channels", "16", "encoder.conv_out.weight\" is [8,24,3,3], its config.json asks for "
-                                  "[32,24,3,3]"},
+        {"latent_channels", "16",
+         "encoder.conv_out.weight\" is [8,24,3,3], its config.json asks for "
+         "[32,24,3,3]"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         struct pm_error err = {0};
@@ -238,15 +246,17 @@ static void another_text_encoder_is_refused_by_what_is_different(void **state)
         {"hidden_act", "\"relu\"", "must be one of \"quick_gelu\", \"gelu\""},
         {"max_position_embeddings", "248", "is 248; only 77 is supported"},
         {"num_attention_heads", "5", "\"hidden_size\" 48 is no multiple of its 5 heads"},
-        {"num_hidden_layers", "3", "has no tensor \"text_model.encoder.layers.2.layer_norm1.weight\""},
+        {"num_hidden_layers", "3",
+         "has no tensor \"text_model.encoder.layers.2.layer_norm1.weight\""},
         {"num_hidden_layers", "1", "the tensor \"text_model.encoder.layers.1."},
         {"vocab_size", "642", "\"text_model.embeddings.token_embedding.weight\""},
         {"intermediate_size", "\"192\"", "\"intermediate_size\" is a string"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         struct pm_error err = {0};
-        assert_fails(load_changed("text_encoder", changes[i][0], changes[i][1], load_text_encoder, &err),
-                     err, changes[i][2]);
+        assert_fails(
+            load_changed("text_encoder", changes[i][0], changes[i][1], load_text_encoder, &err),
+            err, changes[i][2]);
         assert_non_null(strstr(err.message, "text_encoder/"));
     }
 }

@@ -95,7 +95,8 @@ static struct pictures edit(const struct pm_edit_settings *settings, const char 
     assert_non_null(json);
     pm_recipe_resolve(json, NULL);
     assert_ok(pm_recipe_read(&recipe, json, "line 1", &err), err);
-    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings->schedule->steps, &err), err);
+    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings->schedule->steps, &err),
+              err);
     size_t used = scratch.used;
     assert_ok(pm_edit_image(settings, &recipe, &prepared, keep, &pictures, &scratch, &err), err);
     assert_int_equal(scratch.used, used);
@@ -123,17 +124,18 @@ static void assert_same_picture(const struct kept *a, const struct kept *b)
 #define OFF "\"cross_replace_steps\": 0, \"self_replace_steps\": 0"
 
 #define CUBE_BLENDED                                                                               \
-    "{\"prompt\": \"" CUBE "\", \"edit\": \"replace\", \"self_replace_steps\": 0.5, "               \
+    "{\"prompt\": \"" CUBE "\", \"edit\": \"replace\", \"self_replace_steps\": 0.5, "              \
     "\"local_blend\": {\"source\": \"ball\", \"target\": \"cube\", \"threshold\": 0.6}}"
-#define CONE_REFINED "{\"prompt\": \"" CONE "\", \"edit\": \"refine\", \"equalizer\": {\"blue\": 2}}"
+#define CONE_REFINED                                                                               \
+    "{\"prompt\": \"" CONE "\", \"edit\": \"refine\", \"equalizer\": {\"blue\": 2}}"
 #define RED_LESS "{\"edit\": \"reweight\", \"equalizer\": {\"red\": -1}}"
 
 static void an_edit_that_is_off_is_plain_denoising(void **state)
 {
     (void)state;
     struct pm_edit_settings settings = default_settings();
-    struct pictures both =
-        edit(&settings, LINE(BALL, "7", "{\"prompt\": \"" CUBE "\", \"edit\": \"replace\", " OFF "}"));
+    struct pictures both = edit(
+        &settings, LINE(BALL, "7", "{\"prompt\": \"" CUBE "\", \"edit\": \"replace\", " OFF "}"));
     struct pictures ball = edit(&settings, LINE(BALL, "7", ""));
     struct pictures cube = edit(&settings, LINE(CUBE, "7", ""));
     assert_true(both.count == 2 && ball.count == 1 && cube.count == 1);
@@ -197,7 +199,8 @@ static void neighbours_do_not_matter(void **state)
     (void)state;
     struct pm_edit_settings settings = default_settings();
     struct pictures a = edit(&settings, LINE(BALL, "7", CUBE_BLENDED ", " CONE_REFINED));
-    struct pictures b = edit(&settings, LINE(BALL, "7", RED_LESS ", " CONE_REFINED ", " CUBE_BLENDED));
+    struct pictures b =
+        edit(&settings, LINE(BALL, "7", RED_LESS ", " CONE_REFINED ", " CUBE_BLENDED));
     assert_same_picture(&a.kept[1], &b.kept[3]);
     assert_same_picture(&a.kept[2], &b.kept[2]);
     test_free(a.kept);
@@ -224,9 +227,11 @@ static void targets_with_an_error_are_left_out(void **state)
     static const char wrong[] = "{\"prompt\": \"a cube\", \"edit\": \"replace\"}";
     char line[1024];
     struct pm_edit_settings settings = default_settings();
-    snprintf(line, sizeof line, LINE(BALL, "7", "%s, %s, %s, %s"), wrong, CUBE_BLENDED, wrong, wrong);
+    snprintf(line, sizeof line, LINE(BALL, "7", "%s, %s, %s, %s"), wrong, CUBE_BLENDED, wrong,
+             wrong);
     struct pictures without = edit(&settings, LINE(BALL, "7", CUBE_BLENDED));
-    for (settings.targets_per_pass = 1; settings.targets_per_pass < 4; settings.targets_per_pass++) {
+    for (settings.targets_per_pass = 1; settings.targets_per_pass < 4;
+         settings.targets_per_pass++) {
         struct pictures with = edit(&settings, line);
         assert_int_equal(with.count, 2);
         assert_int_equal(with.kept[1].target, 1);
@@ -363,7 +368,8 @@ static void latents_that_are_no_numbers_are_an_error(void **state)
     assert_int_equal(err.code, PM_E_NUMERIC);
     assert_int_equal(scratch.used, used);
     settings.negative_prompt = "\xff";
-    assert_fails(pm_edit_image(&settings, &recipe, &prepared, keep, &none, &scratch, &err), err, "UTF-8");
+    assert_fails(pm_edit_image(&settings, &recipe, &prepared, keep, &none, &scratch, &err), err,
+                 "UTF-8");
     assert_int_equal(scratch.used, used);
     pm_prepared_free(&prepared);
     pm_recipe_free(&recipe);

@@ -146,12 +146,13 @@ static void assert_refused(const char *json_text, const char *kind, const char *
     size_t size;
     uint64_t wide;
     int choice;
-    bool ok = strcmp(kind, "string") == 0   ? pm_json_string(json, "c.json", "k", &text, &err)
-              : strcmp(kind, "bool") == 0   ? pm_json_bool(json, "c.json", "k", &flag, &err)
-              : strcmp(kind, "number") == 0 ? pm_json_number(json, "c.json", "k", -1, 2, &number, &err)
-              : strcmp(kind, "size") == 0   ? pm_json_size(json, "c.json", "k", 2, 1000, &size, &err)
-              : strcmp(kind, "uint64") == 0 ? pm_json_uint64(json, "c.json", "k", 99, &wide, &err)
-                                            : pm_json_choice(json, "c.json", "k", names, &choice, &err);
+    bool ok =
+        strcmp(kind, "string") == 0   ? pm_json_string(json, "c.json", "k", &text, &err)
+        : strcmp(kind, "bool") == 0   ? pm_json_bool(json, "c.json", "k", &flag, &err)
+        : strcmp(kind, "number") == 0 ? pm_json_number(json, "c.json", "k", -1, 2, &number, &err)
+        : strcmp(kind, "size") == 0   ? pm_json_size(json, "c.json", "k", 2, 1000, &size, &err)
+        : strcmp(kind, "uint64") == 0 ? pm_json_uint64(json, "c.json", "k", 99, &wide, &err)
+                                      : pm_json_choice(json, "c.json", "k", names, &choice, &err);
     if (ok) fail_msg("%s was taken as a %s", json_text, kind);
     assert_int_equal(err.code, PM_E_INPUT);
     assert_string_equal(err.message, sentence);

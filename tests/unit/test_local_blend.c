@@ -30,7 +30,8 @@ static struct pm_attention_store empty_store(void)
     return pm_attention_store_make(PROMPTS, HEIGHT, WIDTH, TOKENS, &arena);
 }
 
-static float *sum_at(struct pm_attention_store *store, size_t prompt, size_t y, size_t x, size_t token)
+static float *sum_at(struct pm_attention_store *store, size_t prompt, size_t y, size_t x,
+                     size_t token)
 {
     return &store->sums[((prompt * HEIGHT + y) * WIDTH + x) * TOKENS + token];
 }
@@ -136,7 +137,8 @@ static void a_pixel_is_pooled_with_its_neighbours(void **state)
             for (size_t y = 0; y < LATENT_HEIGHT; y++)
                 for (size_t x = 0; x < LATENT_WIDTH; x++) {
                     size_t map_y = y * HEIGHT / LATENT_HEIGHT, map_x = x * WIDTH / LATENT_WIDTH;
-                    bool near = map_y + 1 >= y0 && map_y <= y0 + 1 && map_x + 1 >= x0 && map_x <= x0 + 1;
+                    bool near =
+                        map_y + 1 >= y0 && map_y <= y0 + 1 && map_x + 1 >= x0 && map_x <= x0 + 1;
                     assert_int_equal(mask[y * LATENT_WIDTH + x], near);
                 }
         }

@@ -63,24 +63,28 @@ static void assert_refused(const char *target, const char *sentence)
 }
 
 #define BLEND(source, target)                                                                      \
-    "\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\", \"local_blend\": "              \
+    "\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\", \"local_blend\": "             \
     "{\"source\": \"" source "\", \"target\": \"" target "\""
 
 static void a_blend_word_that_is_not_there_is_named(void **state)
 {
     (void)state;
-    assert_refused(BLEND("bal", "cube") "}",
-                   "targets[0]: local_blend, source: the word \"bal\" (did you mean \"ball\"?) is not "
-                   "in the prompt \"a red ball on a meadow\"");
-    assert_refused(BLEND("ball", "ball") "}",
-                   "targets[0]: local_blend, target: the word \"ball\" is not in the prompt \"a red "
-                   "cube on a meadow\"");
-    assert_refused(BLEND("ball", "cube") ", \"subtract\": {\"source\": \"sky\", \"target\": \"red\"}}",
-                   "targets[0]: local_blend, subtract source: the word \"sky\" is not in the prompt "
-                   "\"a red ball on a meadow\"");
-    assert_refused(BLEND("ball", "cube") ", \"subtract\": {\"source\": \"red\", \"target\": \"sky\"}}",
-                   "targets[0]: local_blend, subtract target: the word \"sky\" is not in the prompt "
-                   "\"a red cube on a meadow\"");
+    assert_refused(
+        BLEND("bal", "cube") "}",
+        "targets[0]: local_blend, source: the word \"bal\" (did you mean \"ball\"?) is not "
+        "in the prompt \"a red ball on a meadow\"");
+    assert_refused(
+        BLEND("ball", "ball") "}",
+        "targets[0]: local_blend, target: the word \"ball\" is not in the prompt \"a red "
+        "cube on a meadow\"");
+    assert_refused(
+        BLEND("ball", "cube") ", \"subtract\": {\"source\": \"sky\", \"target\": \"red\"}}",
+        "targets[0]: local_blend, subtract source: the word \"sky\" is not in the prompt "
+        "\"a red ball on a meadow\"");
+    assert_refused(
+        BLEND("ball", "cube") ", \"subtract\": {\"source\": \"red\", \"target\": \"sky\"}}",
+        "targets[0]: local_blend, subtract target: the word \"sky\" is not in the prompt "
+        "\"a red cube on a meadow\"");
 }
 
 static void a_word_with_its_own_window_or_factor_must_be_there(void **state)
@@ -98,7 +102,8 @@ static void replacing_wants_as_many_words(void **state)
     (void)state;
     struct ready r;
     prepare(&r, "a red ball on a meadow",
-            "[{\"prompt\": \"a red ball\", \"edit\": \"replace\"}, {\"prompt\": \"a red ball\", \"edit\": "
+            "[{\"prompt\": \"a red ball\", \"edit\": \"replace\"}, {\"prompt\": \"a red ball\", "
+            "\"edit\": "
             "\"refine\"}]");
     assert_int_equal(r.prepared.targets[0].error.code, PM_E_INPUT);
     assert_non_null(strstr(r.prepared.targets[0].error.message, "targets[0]: "));
@@ -110,14 +115,16 @@ static void replacing_wants_as_many_words(void **state)
 static void reweighting_another_prompt_is_refused(void **state)
 {
     (void)state;
-    assert_refused("\"prompt\": \"a red cube on a meadow\", \"edit\": \"reweight\", \"equalizer\": "
-                   "{\"red\": 2}",
-                   "targets[0]: \"reweight\" keeps the source's prompt, but this target's is \"a red cube "
-                   "on a meadow\"; use \"refine\" or \"replace\" with an \"equalizer\" to change words as "
-                   "well");
+    assert_refused(
+        "\"prompt\": \"a red cube on a meadow\", \"edit\": \"reweight\", \"equalizer\": "
+        "{\"red\": 2}",
+        "targets[0]: \"reweight\" keeps the source's prompt, but this target's is \"a red cube "
+        "on a meadow\"; use \"refine\" or \"replace\" with an \"equalizer\" to change words as "
+        "well");
     struct ready r; /* the same tokens are the same prompt */
     prepare(&r, "a red ball on a meadow",
-            "[{\"prompt\": \"A  red ball on a meadow\", \"edit\": \"reweight\", \"equalizer\": {\"red\": "
+            "[{\"prompt\": \"A  red ball on a meadow\", \"edit\": \"reweight\", \"equalizer\": "
+            "{\"red\": "
             "2}}]");
     assert_int_equal(r.prepared.targets[0].error.code, PM_OK);
     release(&r);
@@ -169,7 +176,8 @@ static void windows_are_the_steps_that_the_reference_counts(void **state)
     (void)state;
     struct ready r;
     prepare(&r, "a red ball on a meadow",
-            "[{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}, {\"prompt\": \"a red cube "
+            "[{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}, {\"prompt\": \"a "
+            "red cube "
             "on a meadow\", \"edit\": \"replace\", \"self_replace_steps\": [0.5, 1], "
             "\"cross_replace_steps\": {\"default\": 1.0, \"cube\": [0.2, 0.4]}}]");
     const struct pm_prepared_target *t = r.prepared.targets;
@@ -205,11 +213,12 @@ static void a_blend_has_the_tokens_thresholds_and_start(void **state)
 {
     (void)state;
     struct ready r;
-    prepare(&r, "a red ball on a meadow",
-            "[{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\", \"local_blend\": "
-            "{\"source\": \"ball\", \"target\": [\"red\", \"cube\", \"red\"], \"threshold\": 0.25, "
-            "\"subtract\": {\"source\": \"meadow\", \"target\": \"meadow\", \"threshold\": 0.75}}}, "
-            "{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}]");
+    prepare(
+        &r, "a red ball on a meadow",
+        "[{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\", \"local_blend\": "
+        "{\"source\": \"ball\", \"target\": [\"red\", \"cube\", \"red\"], \"threshold\": 0.25, "
+        "\"subtract\": {\"source\": \"meadow\", \"target\": \"meadow\", \"threshold\": 0.75}}}, "
+        "{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}]");
     const struct pm_prepared_target *t = r.prepared.targets;
     assert_true(t[0].error.code == PM_OK && t[0].has_blend && !t[1].has_blend);
     const struct pm_local_blend *b = &t[0].blend;

@@ -23,6 +23,14 @@ static bool read_with(struct pm_recipe *recipe, const char *line, const char *de
     return pm_recipe_read(recipe, json, "edits.jsonl:17", err);
 }
 
+static struct pm_recipe read_good(const char *line, const char *defaults)
+{
+    struct pm_error err = {0};
+    struct pm_recipe recipe;
+    assert_ok(read_with(&recipe, line, defaults, &err), err);
+    return recipe;
+}
+
 static void assert_line_refused(const char *line, const char *sentence)
 {
     struct pm_error err = {0};
@@ -52,6 +60,8 @@ static void assert_target_refused(const char *keys, const char *sentence)
     pm_recipe_free(&recipe);
 }
 
+/* A line of one cat and these targets. */
+#define CAT(targets) "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [" targets "]}"
 #define TARGET "edits.jsonl:17: targets[0]"
 
 static void every_key_is_read(void **state)
@@ -60,14 +70,13 @@ static void every_key_is_read(void **state)
     static const char line[] =
         "{\"id\": \"ball\", \"source\": \"a red ball\", \"seed\": 9223372036854775807, "
         "\"noise\": \"counter\", \"targets\": [{\"prompt\": \"a red cube\", \"edit\": \"replace\", "
-        "\"mapper\": \"reference\", \"cross_replace_steps\": {\"default\": [0.1, 0.8], \"cube\": 0.4, "
-        "\"red\": [0.5, 1]}, \"self_replace_steps\": [0.25, 0.5], \"self_replace_max_pixels\": 256, "
-        "\"equalizer\": {\"cube\": 2, \"red\": -1.5}, \"local_blend\": {\"source\": \"ball\", "
-        "\"target\": [\"cube\", \"red\"], \"threshold\": 0.4, \"start\": 0.5, \"subtract\": {\"source\": "
-        "[\"a\"], \"target\": \"a\", \"threshold\": 0.6}}}]}";
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r, line, NULL, &err), err);
+        "\"mapper\": \"reference\", \"cross_replace_steps\": {\"default\": [0.1, 0.8], "
+        "\"cube\": 0.4, \"red\": [0.5, 1]}, \"self_replace_steps\": [0.25, 0.5], "
+        "\"self_replace_max_pixels\": 256, \"equalizer\": {\"cube\": 2, \"red\": -1.5}, "
+        "\"local_blend\": {\"source\": \"ball\", \"target\": [\"cube\", \"red\"], "
+        "\"threshold\": 0.4, \"start\": 0.5, "
+        "\"subtract\": {\"source\": [\"a\"], \"target\": \"a\", \"threshold\": 0.6}}}]}";
+    struct pm_recipe r = read_good(line, NULL);
     assert_string_equal(r.id, "ball");
     assert_string_equal(r.source, "a red ball");
     assert_true(r.seed == INT64_MAX && r.noise == PM_NOISE_COUNTER && r.target_count == 1);
@@ -94,14 +103,11 @@ static void every_key_is_read(void **state)
 static void what_is_left_out_is_the_references(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r,
-                        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"prompt\": \"a dog\", "
-                        "\"edit\": \"refine\", \"local_blend\": {\"source\": \"cat\", \"target\": "
-                        "\"dog\", \"subtract\": {\"source\": \"a\", \"target\": \"a\"}}}]}",
-                        NULL, &err),
-              err);
+    struct pm_recipe r =
+        read_good(CAT("{\"prompt\": \"a dog\", \"edit\": \"refine\", \"local_blend\": "
+                      "{\"source\": \"cat\", \"target\": \"dog\", \"subtract\": {\"source\": "
+                      "\"a\", \"target\": \"a\"}}}"),
+                  NULL);
     const struct pm_target_recipe *t = &r.targets[0];
     assert_true(r.seed == 0 && r.noise == PM_NOISE_TORCH && t->mapper == PM_MAPPER_CORRECTED);
     assert_true(t->cross.begin == 0.0 && t->cross.end == 0.8 && t->cross_words.count == 0);
@@ -110,7 +116,7 @@ static void what_is_left_out_is_the_references(void **state)
     assert_true(t->blend.subtract_threshold == 0.3 && t->equalizer.count == 0);
     pm_recipe_free(&r);
 
-    assert_ok(read_with(&r, "{\"id\": \"maps\", \"source\": \"a cat\"}", NULL, &err), err);
+    r = read_good("{\"id\": \"maps\", \"source\": \"a cat\"}", NULL);
     assert_int_equal(r.target_count, 0);
     pm_recipe_free(&r);
 }
@@ -118,15 +124,11 @@ static void what_is_left_out_is_the_references(void **state)
 static void the_subtracted_words_have_the_blends_own_threshold(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r,
-                        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"prompt\": \"a dog\", "
-                        "\"edit\": \"refine\", \"local_blend\": {\"source\": \"cat\", \"target\": "
-                        "\"dog\", \"threshold\": 0.7, \"subtract\": {\"source\": \"a\", \"target\": "
-                        "\"a\"}}}]}",
-                        NULL, &err),
-              err);
+    struct pm_recipe r =
+        read_good(CAT("{\"prompt\": \"a dog\", \"edit\": \"refine\", \"local_blend\": "
+                      "{\"source\": \"cat\", \"target\": \"dog\", \"threshold\": 0.7, "
+                      "\"subtract\": {\"source\": \"a\", \"target\": \"a\"}}}"),
+                  NULL);
     assert_true(r.targets[0].blend.subtract_threshold == 0.7);
     pm_recipe_free(&r);
 }
@@ -134,13 +136,9 @@ static void the_subtracted_words_have_the_blends_own_threshold(void **state)
 static void a_dictionary_without_default_edits_the_other_words_throughout(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r,
-                        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"prompt\": \"a dog\", "
-                        "\"edit\": \"replace\", \"cross_replace_steps\": {\"dog\": 0.4}}]}",
-                        NULL, &err),
-              err);
+    struct pm_recipe r = read_good(CAT("{\"prompt\": \"a dog\", \"edit\": \"replace\", "
+                                       "\"cross_replace_steps\": {\"dog\": 0.4}}"),
+                                   NULL);
     assert_true(r.targets[0].cross.begin == 0.0 && r.targets[0].cross.end == 1.0);
     pm_recipe_free(&r);
 }
@@ -148,13 +146,8 @@ static void a_dictionary_without_default_edits_the_other_words_throughout(void *
 static void reweighting_keeps_the_sources_prompt(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r,
-                        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"edit\": \"reweight\", "
-                        "\"equalizer\": {\"cat\": 0}}]}",
-                        NULL, &err),
-              err);
+    struct pm_recipe r =
+        read_good(CAT("{\"edit\": \"reweight\", \"equalizer\": {\"cat\": 0}}"), NULL);
     assert_int_equal(r.targets[0].error.code, PM_OK);
     assert_string_equal(r.targets[0].prompt, "a cat");
     pm_recipe_free(&r);
@@ -167,16 +160,14 @@ static void defaults_fill_in_what_a_line_leaves_out_and_no_more(void **state)
         "{\"seed\": 5, \"noise\": \"counter\", \"edit\": \"refine\", \"cross_replace_steps\": 0.5, "
         "\"self_replace_steps\": 0.6, \"equalizer\": {\"dog\": 3}}";
     struct pm_error err = {0};
-    struct pm_recipe r;
     json_t *given = parse(defaults);
     assert_ok(pm_recipe_check_defaults(given, "run.json: defaults", &err), err);
     json_decref(given);
-    assert_ok(read_with(&r,
-                        "{\"id\": \"a\", \"source\": \"a cat\", \"seed\": 6, \"targets\": [{\"prompt\": "
-                        "\"a dog\"}, {\"prompt\": \"a dog\", \"edit\": \"replace\", "
-                        "\"self_replace_steps\": 0.1, \"equalizer\": {\"a\": 2}}]}",
-                        defaults, &err),
-              err);
+    struct pm_recipe r =
+        read_good("{\"id\": \"a\", \"source\": \"a cat\", \"seed\": 6, \"targets\": [{\"prompt\": "
+                  "\"a dog\"}, {\"prompt\": \"a dog\", \"edit\": \"replace\", "
+                  "\"self_replace_steps\": 0.1, \"equalizer\": {\"a\": 2}}]}",
+                  defaults);
     const struct pm_target_recipe *t = r.targets;
     assert_true(r.seed == 6 && r.noise == PM_NOISE_COUNTER);
     assert_true(t[0].error.code == PM_OK && t[1].error.code == PM_OK);
@@ -213,10 +204,12 @@ static void a_resolved_line_resolves_to_itself(void **state)
     (void)state;
     static const char *const lines[] = {
         "{\"id\": \"a\", \"source\": \"a cat\"}",
-        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"edit\": \"reweight\", \"equalizer\": "
+        "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [{\"edit\": \"reweight\", "
+        "\"equalizer\": "
         "{\"cat\": 2}}, {\"prompt\": \"a dog\", \"local_blend\": {\"source\": \"cat\", \"target\": "
         "\"dog\", \"subtract\": {\"source\": \"a\", \"target\": \"a\"}}}]}",
-        "{\"targets\": [7, {\"local_blend\": 3}, null]}", "[1, 2]", "{\"targets\": {\"prompt\": 1}}"};
+        "{\"targets\": [7, {\"local_blend\": 3}, null]}", "[1, 2]",
+        "{\"targets\": {\"prompt\": 1}}"};
     json_t *defaults = parse("{\"seed\": 4, \"edit\": \"refine\", \"self_replace_steps\": 0.2}");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         json_t *line = parse(lines[i]);
@@ -273,13 +266,13 @@ static void too_many_targets_are_refused(void **state)
 static void a_target_without_what_it_needs_is_refused(void **state)
 {
     (void)state;
-    assert_target_refused("\"prompt\": \"a dog\"",
-                          TARGET ": \"edit\" is missing; it is \"replace\", \"refine\" or \"reweight\"");
+    assert_target_refused("\"prompt\": \"a dog\"", TARGET
+                          ": \"edit\" is missing; it is \"replace\", \"refine\" or \"reweight\"");
     assert_target_refused("\"edit\": \"refine\"", TARGET ": \"prompt\" is missing");
     assert_target_refused("\"edit\": \"reweight\"", TARGET ": \"reweight\" needs an \"equalizer\"");
-    assert_target_refused("\"edit\": \"swap\", \"prompt\": \"a dog\"",
-                          TARGET ": \"edit\" is \"swap\"; it must be one of \"replace\", \"refine\", "
-                                 "\"reweight\"");
+    assert_target_refused("\"edit\": \"swap\", \"prompt\": \"a dog\"", TARGET
+                          ": \"edit\" is \"swap\"; it must be one of \"replace\", \"refine\", "
+                          "\"reweight\"");
     assert_target_refused("\"edit\": \"refine\", \"prompt\": null",
                           TARGET ": \"prompt\" is null; a string is wanted");
     assert_target_refused(DOG ", \"mapper\": \"best\"",
@@ -287,22 +280,22 @@ static void a_target_without_what_it_needs_is_refused(void **state)
                                  "\"reference\"");
     assert_target_refused(DOG ", \"equaliser\": {\"dog\": 2}",
                           TARGET ": unknown key \"equaliser\"; did you mean \"equalizer\"?");
-    assert_target_refused(DOG ", \"self_replace_max_pixels\": 0",
-                          TARGET ": \"self_replace_max_pixels\" is 0; it must be from 1 to 16777216");
+    assert_target_refused(DOG ", \"self_replace_max_pixels\": 0", TARGET
+                          ": \"self_replace_max_pixels\" is 0; it must be from 1 to 16777216");
 }
 
 static void a_wrong_window_is_refused(void **state)
 {
     (void)state;
-    assert_target_refused(DOG ", \"self_replace_steps\": [0.5, 0.4]",
-                          TARGET ": \"self_replace_steps\" is [0.5, 0.4]; fractions of the steps are "
-                                 "wanted, 0 <= begin <= end <= 1");
+    assert_target_refused(DOG ", \"self_replace_steps\": [0.5, 0.4]", TARGET
+                          ": \"self_replace_steps\" is [0.5, 0.4]; fractions of the steps are "
+                          "wanted, 0 <= begin <= end <= 1");
     assert_target_refused(DOG ", \"self_replace_steps\": 20",
                           TARGET ": \"self_replace_steps\" is [0, 20]; fractions of the steps are "
                                  "wanted, 0 <= begin <= end <= 1");
-    assert_target_refused(DOG ", \"cross_replace_steps\": [-0.1, 1]",
-                          TARGET ": \"cross_replace_steps\" is [-0.1, 1]; fractions of the steps are "
-                                 "wanted, 0 <= begin <= end <= 1");
+    assert_target_refused(DOG ", \"cross_replace_steps\": [-0.1, 1]", TARGET
+                          ": \"cross_replace_steps\" is [-0.1, 1]; fractions of the steps are "
+                          "wanted, 0 <= begin <= end <= 1");
     assert_target_refused(DOG ", \"cross_replace_steps\": \"0.8\"",
                           TARGET ": \"cross_replace_steps\" is a fraction, or [begin, end] of two");
     assert_target_refused(DOG ", \"cross_replace_steps\": [0.1, 0.2, 0.3]",
@@ -327,7 +320,8 @@ static void a_wrong_equalizer_is_refused(void **state)
                           TARGET ": \"dog\" is a string; a number is wanted");
     assert_target_refused(DOG ", \"equalizer\": {\"dog\": 1001}",
                           TARGET ": \"dog\" is 1001; it must be from -1000 to 1000");
-    assert_target_refused(DOG ", \"equalizer\": {\"\": 2}", TARGET ": \"equalizer\" has an empty word");
+    assert_target_refused(DOG ", \"equalizer\": {\"\": 2}",
+                          TARGET ": \"equalizer\" has an empty word");
     char keys[1024] = DOG ", \"equalizer\": {";
     for (int i = 0; i <= PM_MAX_WORDS; i++)
         snprintf(keys + strlen(keys), sizeof keys - strlen(keys), "%s\"w%d\": 2", i ? ", " : "", i);
@@ -345,18 +339,21 @@ static void a_wrong_blend_is_refused(void **state)
     assert_target_refused(DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": []}",
                           TARGET ": local_blend needs \"target\": a word or a list of words");
     assert_target_refused(DOG ", \"local_blend\": {\"source\": [\"cat\", 7], \"target\": \"dog\"}",
-                          TARGET ": local_blend's \"source\"[1] is a whole number; a word is wanted");
+                          TARGET
+                          ": local_blend's \"source\"[1] is a whole number; a word is wanted");
     assert_target_refused(DOG ", \"local_blend\": {\"source\": \"\", \"target\": \"dog\"}",
                           TARGET ": \"source\" has an empty word");
     assert_target_refused(DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\", "
                               "\"treshold\": 0.5}",
-                          TARGET ".local_blend: unknown key \"treshold\"; did you mean \"threshold\"?");
+                          TARGET
+                          ".local_blend: unknown key \"treshold\"; did you mean \"threshold\"?");
     assert_target_refused(DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\", "
                               "\"threshold\": 1.5}",
                           TARGET ".local_blend: \"threshold\" is 1.5; it must be from 0 to 1");
-    assert_target_refused(DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\", \"start\": "
-                              "-1}",
-                          TARGET ".local_blend: \"start\" is -1; it must be from 0 to 1");
+    assert_target_refused(
+        DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\", \"start\": "
+            "-1}",
+        TARGET ".local_blend: \"start\" is -1; it must be from 0 to 1");
     assert_target_refused(DOG ", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\", "
                               "\"subtract\": {\"source\": \"a\"}}",
                           TARGET ": local_blend needs \"target\": a word or a list of words");
@@ -365,10 +362,8 @@ static void a_wrong_blend_is_refused(void **state)
 static void what_is_no_target_is_refused(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_recipe r;
-    assert_ok(read_with(&r, "{\"id\": \"a\", \"source\": \"a\", \"targets\": [\"a dog\"]}", NULL, &err),
-              err);
+    struct pm_recipe r =
+        read_good("{\"id\": \"a\", \"source\": \"a\", \"targets\": [\"a dog\"]}", NULL);
     assert_string_equal(r.targets[0].error.message,
                         TARGET ": an object {...} is wanted, not a string");
     pm_recipe_free(&r);

@@ -110,9 +110,9 @@ static void assert_all_exact(const char *dtype, int exponent_bits, int fraction_
     pm_tensor_floats(out, x);
     for (unsigned i = 0; i < ALL; i++) {
         double expected = value_of(i, exponent_bits, fraction_bits);
-        bool same = isnan(expected) ? isnan(out[i])
-                                    : (double)out[i] == expected &&
-                                          !signbit(out[i]) == !signbit(expected);
+        bool same = isnan(expected)
+                        ? isnan(out[i])
+                        : (double)out[i] == expected && !signbit(out[i]) == !signbit(expected);
         if (!same) fail_msg("%s %04x became %g, not %g", dtype, i, (double)out[i], expected);
     }
     pm_safetensors_close(&file);
@@ -175,7 +175,8 @@ static void assert_tensor_refused(const char *entries, const char *sentence)
 static void a_tensor_outside_the_file_is_refused(void **state)
 {
     (void)state;
-    assert_tensor_refused(ENTRY("\"F32\"", "[3]", "[0, 12]"), "lies outside the file (8 data bytes)");
+    assert_tensor_refused(ENTRY("\"F32\"", "[3]", "[0, 12]"),
+                          "lies outside the file (8 data bytes)");
     assert_tensor_refused(ENTRY("\"F32\"", "[2]", "[8, 0]"), "lies outside the file");
     assert_tensor_refused(ENTRY("\"F32\"", "[2]", "[-8, 0]"), "lies outside the file");
     assert_tensor_refused(ENTRY("\"F32\"", "[2]", "[4, 12]"), "lies outside the file");
@@ -190,9 +191,12 @@ static void a_tensor_outside_the_file_is_refused(void **state)
 static void a_shape_that_does_not_fit_its_bytes_is_refused(void **state)
 {
     (void)state;
-    assert_tensor_refused(ENTRY("\"F32\"", "[3]", "[0, 8]"), "has 8 bytes, its shape wants 3 of F32");
-    assert_tensor_refused(ENTRY("\"F64\"", "[2]", "[0, 8]"), "has 8 bytes, its shape wants 2 of F64");
-    assert_tensor_refused(ENTRY("\"F32\"", "[]", "[0, 8]"), "has 8 bytes, its shape wants 1 of F32");
+    assert_tensor_refused(ENTRY("\"F32\"", "[3]", "[0, 8]"),
+                          "has 8 bytes, its shape wants 3 of F32");
+    assert_tensor_refused(ENTRY("\"F64\"", "[2]", "[0, 8]"),
+                          "has 8 bytes, its shape wants 2 of F64");
+    assert_tensor_refused(ENTRY("\"F32\"", "[]", "[0, 8]"),
+                          "has 8 bytes, its shape wants 1 of F32");
     /* 2^32 * 2^32, and 2^62 * 4 bytes + 8 */
     assert_tensor_refused(ENTRY("\"F32\"", "[4294967296, 4294967296]", "[0, 8]"),
                           "impossible shape");
@@ -217,12 +221,14 @@ static void holes_and_overlaps_are_refused(void **state)
 {
     (void)state;
     assert_tensor_refused(ENTRY("\"F32\"", "[1]", "[4, 8]"), "overlaps another or leaves a hole");
-    assert_tensor_refused("\"a\": {\"dtype\": \"U8\", \"shape\": [5], \"data_offsets\": [0, 5]}, " ENTRY(
-                              "\"F32\"", "[1]", "[4, 8]"),
-                          "overlaps another or leaves a hole");
-    assert_tensor_refused("\"a\": {\"dtype\": \"U8\", \"shape\": [8], \"data_offsets\": [0, 8]}, " ENTRY(
-                              "\"F32\"", "[0]", "[4, 4]"),
-                          "overlaps another or leaves a hole");
+    assert_tensor_refused(
+        "\"a\": {\"dtype\": \"U8\", \"shape\": [5], \"data_offsets\": [0, 5]}, " ENTRY(
+            "\"F32\"", "[1]", "[4, 8]"),
+        "overlaps another or leaves a hole");
+    assert_tensor_refused(
+        "\"a\": {\"dtype\": \"U8\", \"shape\": [8], \"data_offsets\": [0, 8]}, " ENTRY(
+            "\"F32\"", "[0]", "[4, 4]"),
+        "overlaps another or leaves a hole");
     write_file("{" ENTRY("\"F32\"", "[1]", "[0, 4]") "}", 8);
     assert_open_fails("x.safetensors", "4 bytes at its end belong to no tensor");
     write_file("{}", 1);

@@ -52,10 +52,12 @@ static void a_config_that_is_not_built_is_refused(void **state)
                    "must be one of \"linear\", \"scaled_linear\"");
     assert_refused("{\"prediction_type\": \"sample\"}", "\"epsilon\", \"v_prediction\"");
     assert_refused("{\"timestep_spacing\": \"log\"}", "\"leading\", \"trailing\", \"linspace\"");
-    assert_refused("{\"beta_start\": 0.5, \"beta_end\": 0.4}", "\"beta_end\" is 0.4; it must be from 0.5");
+    assert_refused("{\"beta_start\": 0.5, \"beta_end\": 0.4}",
+                   "\"beta_end\" is 0.4; it must be from 0.5");
     assert_refused("{\"num_train_timesteps\": 5000}", "must be from 2 to 4096");
     assert_refused("{\"steps_offset\": 2}", "must be from 0 to 1");
-    assert_refused("{\"rescale_betas_zero_snr\": true}", "\"rescale_betas_zero_snr\" is not supported");
+    assert_refused("{\"rescale_betas_zero_snr\": true}",
+                   "\"rescale_betas_zero_snr\" is not supported");
     assert_refused("{\"trained_betas\": [0.1]}", "\"trained_betas\" is not supported");
     assert_refused("{\"clip_sample\": true}", "\"clip_sample\" is not supported");
     assert_refused("{\"thresholding\": true}", "\"thresholding\" is not supported");
@@ -73,7 +75,8 @@ static void steps_that_cannot_be_made_are_refused(void **state)
     struct pm_schedule_config config = stable;
     assert_fails(pm_schedule_init(&schedule, &config, PM_DDIM, 0, &err), err,
                  "\"steps\" is 0; it must be from 1 to the model's 1000");
-    assert_fails(pm_schedule_init(&schedule, &config, PM_DDIM, 1001, &err), err, "\"steps\" is 1001");
+    assert_fails(pm_schedule_init(&schedule, &config, PM_DDIM, 1001, &err), err,
+                 "\"steps\" is 1001");
     assert_fails(pm_schedule_init(&schedule, &config, PM_PNDM, 1, &err), err,
                  "PNDM needs at least 2");
     assert_fails(pm_schedule_init(&schedule, &config, PM_DDIM, 1000, &err), err,
@@ -95,7 +98,8 @@ static void timesteps_descend_within_the_models_own(void **state)
         for (int sampler = PM_DDIM; sampler <= PM_PNDM; sampler++)
             for (size_t steps = 2; steps < 1000; steps += 7) {
                 config.spacing = (enum pm_spacing)spacing;
-                assert_ok(pm_schedule_init(&s, &config, (enum pm_sampler)sampler, steps, &err), err);
+                assert_ok(pm_schedule_init(&s, &config, (enum pm_sampler)sampler, steps, &err),
+                          err);
                 assert_int_equal(s.evaluations, sampler == PM_PNDM ? steps + 1 : steps);
                 assert_true(s.timesteps[0] < 1000);
                 for (size_t i = 1; i < s.evaluations; i++)

@@ -92,7 +92,7 @@ static void half_precision_is_found_under_its_own_name(void **state)
         "{\"x\": {\"dtype\": \"F16\", \"shape\": [2], \"data_offsets\": [0, 4]}}",
         one_and_minus_two, 4);
     assert_ok(pm_weights_open(&weights, temporary_path("."), "net", &memory, &err), err);
-    assert_ok(pm_weights_floats(&x, &weights, 2, &err, "x"), err);
+    assert_ok(pm_weights_floats(&x, &weights, 2, 1, &err, "x"), err);
     assert_true(x[0] == 1.0f && x[1] == -2.0f);
     pm_weights_close(&weights);
 
@@ -142,9 +142,9 @@ static void a_missing_tensor_is_named(void **state)
                  "net.safetensors has no tensor \"mid.7.weight\"");
     assert_fails(pm_weights_fused_linear(&linear, &weights, 2, 3, PM_NO_BIAS, names, &err, "attn"),
                  err, "has no tensor \"attn.lin.weight\"");
-    assert_fails(pm_weights_floats(&x, &weights, 1, &err, "position_ids"), err,
+    assert_fails(pm_weights_floats(&x, &weights, 1, 1, &err, "position_ids"), err,
                  "\"position_ids\" is I64; F32, F16 or BF16 is wanted");
-    assert_fails(pm_weights_floats(&x, &weights, 7, &err, "lin.weight"), err, "\"lin.weight\"");
+    assert_fails(pm_weights_floats(&x, &weights, 2, 7, &err, "lin.weight"), err, "\"lin.weight\"");
 }
 
 static void every_float_must_have_been_asked_for(void **state)
@@ -174,14 +174,16 @@ static void fused_linears_lie_side_by_side(void **state)
     static const char *const names[] = {"to_q", "to_k", NULL};
     struct pm_error err = {0};
     struct pm_linear fused;
-    open_weights("net.safetensors",
-                 "{\"a.to_q.weight\": {\"dtype\": \"F32\", \"shape\": [1, 3], \"data_offsets\": [0, 12]},"
-                 " \"a.to_k.weight\": {\"dtype\": \"F32\", \"shape\": [1, 3], \"data_offsets\": [12, "
-                 "24]}, \"a.to_q.bias\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [24, "
-                 "28]}, \"a.to_k.bias\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [28, "
-                 "32]}}",
-                 32);
-    assert_ok(pm_weights_fused_linear(&fused, &weights, 1, 3, PM_BIAS, names, &err, "%s", "a"), err);
+    open_weights(
+        "net.safetensors",
+        "{\"a.to_q.weight\": {\"dtype\": \"F32\", \"shape\": [1, 3], \"data_offsets\": [0, 12]},"
+        " \"a.to_k.weight\": {\"dtype\": \"F32\", \"shape\": [1, 3], \"data_offsets\": [12, "
+        "24]}, \"a.to_q.bias\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [24, "
+        "28]}, \"a.to_k.bias\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [28, "
+        "32]}}",
+        32);
+    assert_ok(pm_weights_fused_linear(&fused, &weights, 1, 3, PM_BIAS, names, &err, "%s", "a"),
+              err);
     assert_true(fused.out == 2 && fused.in == 3);
     assert_gives_its_product(&fused);
     assert_ok(pm_weights_check_all_used(&weights, &err), err);

@@ -3,6 +3,7 @@
  *  Per prompt: maps summed over the words, 3x3 max pool, nearest upsampling to the latent, divided
  *  by their maximum, compared with a threshold; the source's mask is added (OR); a mask made the
  *  same way but unpooled from other words is taken away. Then x = x_source + mask (x - x_source).
+ *  A map without a positive value gives no mask.
  *  Source: google/prompt-to-prompt, null_text_w_ptp.ipynb, LocalBlend. */
 #ifndef PM_CONTROL_LOCAL_BLEND_H
 #define PM_CONTROL_LOCAL_BLEND_H

@@ -19,14 +19,10 @@ struct pm_denoise {
     const float *uncond; /* [77, context channels], the same for all prompts */
     struct pm_attention_hook *hook;  /* sees the conditional samples; NULL: nobody looks */
     struct pm_trajectory trajectory;
-    /** Asked before each step; true ends the loop with PM_E_STOPPED. May be NULL. */
-    bool (*should_stop)(void *self);
-    void *should_stop_self; /* borrowed */
 };
 
 /** @param latents  [prompts, height, width, channels]: x_T in, x_0 out
- *  @return false with PM_E_NUMERIC when a latent is no longer finite (err tells the step), or
- *  PM_E_STOPPED */
+ *  @return false with PM_E_NUMERIC when a latent is no longer finite; err tells the step */
 PM_MUST_CHECK bool pm_denoise(float *latents, const struct pm_denoise *denoise,
                               struct pm_arena *scratch, struct pm_error *err);
 #endif

@@ -33,7 +33,7 @@ typedef void pm_picture_ready(void *self, int target, const struct pm_picture *p
 /** Make the source's picture and those of all targets that could be prepared.
  *  @param ready    gets each picture; what it points to lasts for the call only
  *  @param scratch  given back as it was
- *  @return false with PM_E_NUMERIC or PM_E_STOPPED: pictures not handed out yet are lost */
+ *  @return false with PM_E_NUMERIC: pictures not handed out yet are lost */
 PM_MUST_CHECK bool pm_edit_image(const struct pm_edit_settings *settings,
                                  const struct pm_recipe *recipe, const struct pm_prepared *prepared,
                                  pm_picture_ready *ready, void *ready_self,

@@ -40,10 +40,10 @@ PM_MUST_CHECK bool pm_weights_check_all_used(const struct pm_weights *weights,
 bool pm_weights_has(const struct pm_weights *weights, const char *format, ...)
     PM_NAME_FORMAT(2, 3);
 
-/** The tensor, by its exact number of elements, as float32 in the model's memory. */
-PM_MUST_CHECK bool pm_weights_floats(const float **out, struct pm_weights *weights,
-                                     size_t elements, struct pm_error *err, const char *format,
-                                     ...) PM_NAME_FORMAT(5, 6);
+/** The [rows, columns] tensor as float32 in the model's memory. */
+PM_MUST_CHECK bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t rows,
+                                     size_t columns, struct pm_error *err, const char *format,
+                                     ...) PM_NAME_FORMAT(6, 7);
 
 /** "<name>.weight" [out, in] (or [out, in, 1, 1]) and with PM_BIAS "<name>.bias". */
 PM_MUST_CHECK bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights,

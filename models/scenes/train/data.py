@@ -27,6 +27,8 @@ def draw(index: int, captions: int) -> tuple[np.ndarray, list[str]]:
 def run(workspace: Workspace, stage: str, settings: Data) -> None:
     """Draw all scenes on all cores. A line of captions vouches for its picture."""
     shape = (settings.pictures, scenes.SIDE, scenes.SIDE, 3)
+    if not workspace.images.exists():
+        workspace.captions.unlink(missing_ok=True)
     first = _whole_lines(workspace.captions)
     if first > 0:
         images = np.lib.format.open_memmap(workspace.images, "r+")

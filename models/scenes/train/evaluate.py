@@ -54,5 +54,6 @@ def run(workspace: Workspace, stage: str, settings: Sheet, model: Path | None = 
                             guidance_scale=settings.guidance).images
         for column, picture in enumerate(pictures):
             sheet.paste(picture, (TEXT_WIDTH + column * pitch, row * pitch))
+        print(f"{stage}: {row + 1} of {len(prompts)} prompts", flush=True)
     sheet.save(workspace.sheet)
     print(f"{stage}: {workspace.sheet}", flush=True)

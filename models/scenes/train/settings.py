@@ -65,7 +65,7 @@ class Unet(Schedule):
     """One stage of the UNet, trained together with the text encoder."""
 
     weight_decay: float = 1e-2
-    text_from: str = "before"  # where the text encoder comes from: new, before or pretrained
+    pretrained_text: bool = False  # take the text encoder from stage text, not the stage before
     words_rate: float = 1.0  # learning rate of cross-attention, in learning_rates
     text_rate: float = 1.0  # learning rate of the text encoder, in learning_rates
     masked: float = 0.0  # part of the batches that see the words only, not the padding
@@ -95,12 +95,11 @@ class Recipe:
     latents: Latents = Latents()
     text: Text = Text(seed=7, steps=400, batch=128, learning_rate=1e-3, warmup=100, floor=0.0,
                       decay="linear")
-    unet1: Unet = Unet(seed=0, steps=5500, batch=24, learning_rate=6e-4, warmup=200, floor=5e-3,
-                       text_from="new")
+    unet1: Unet = Unet(seed=0, steps=5500, batch=24, learning_rate=6e-4, warmup=200, floor=5e-3)
     unet2: Unet = Unet(seed=99, steps=3700, batch=24, learning_rate=5e-4, warmup=100, floor=5e-3,
                        words_rate=2.0, text_rate=2.0, masked=0.5)
     unet3: Unet = Unet(seed=199, steps=3300, batch=24, learning_rate=5e-4, warmup=100, floor=5e-3,
-                       text_from="pretrained", words_rate=2.0, text_rate=0.3, masked=0.5,
+                       pretrained_text=True, words_rate=2.0, text_rate=0.3, masked=0.5,
                        noisy=0.4)
     export: None = None
     sheet: Sheet = Sheet()

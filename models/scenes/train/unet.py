@@ -12,7 +12,7 @@ from .text import load_pretrained, load_tokenizer, new_text_encoder
 from .tokenizer import LENGTH
 from .training import (Average, batches, device, load_weights, mixed_precision, optimizer_of,
                        train)
-from .workspace import RecipeError, Workspace
+from .workspace import Workspace
 
 STAGES = ("unet1", "unet2", "unet3")
 TIMES = 1000  # steps of the noise schedule
@@ -125,15 +125,8 @@ def _start(workspace: Workspace, stage: str, settings: Unet, denoiser: Denoiser)
     if stage != STAGES[0]:
         before = STAGES[STAGES.index(stage) - 1]
         denoiser.load_state_dict(load_weights(workspace, before)["module"])
-    match settings.text_from:
-        case "pretrained":
-            load_pretrained(workspace, denoiser.text_encoder)
-        case "new" if stage == STAGES[0]:
-            pass
-        case "before" if stage != STAGES[0]:
-            pass
-        case other:
-            raise RecipeError(f"stage {stage} cannot take its text encoder from: {other}")
+    if settings.pretrained_text:
+        load_pretrained(workspace, denoiser.text_encoder)
 
 
 def _up_to_end(tokens: torch.Tensor, end: int) -> torch.Tensor:

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +78,9 @@ def as_plain(settings: Any) -> Any:
     return json.loads(json.dumps(plain))
 
 
-class replacing:
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
     """Write a file under another name and move it into place when it is whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(path.name + ".part")
-
-    def __enter__(self) -> Path:
-        return self.partial
-
-    def __exit__(self, kind: type | None, _error: Any, _trace: Any) -> None:
-        if kind is None:
-            os.replace(self.partial, self.path)
+    partial = path.with_name(path.name + ".part")
+    yield partial
+    os.replace(partial, path)

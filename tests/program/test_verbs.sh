@@ -1,0 +1,56 @@
+#!/bin/sh
+# Every verb helps when asked, and names the word that it does not understand.
+. tests/program/lib.sh
+verbs="run plan status verify show export info"
+
+is_silent_on_stderr() { [ ! -s "$work/stderr" ]; }
+
+for verb in $verbs; do
+    check "$verb --help exits 0" ends 0 "$program" $verb --help
+    check "$verb --help prints to stdout how it is used" prints "promptmill $verb"
+    check "$verb --help says nothing on stderr" is_silent_on_stderr
+done
+check "--help exits 0" ends 0 "$program" --help
+check "--help lists every verb" prints $(printf '  %s\n' $verbs)
+check "--version exits 0" ends 0 "$program" --version
+check "--version prints a version" prints "promptmill "
+
+# misused WORD ARGUMENTS...: they must be refused, with WORD
+misused()
+{
+    word=$1
+    shift
+    check "\`$*\` exits 1" ends 1 "$program" "$@"
+    check "\`$*\` is told about $word" says "promptmill" "$word"
+    check "\`$*\` prints nothing to stdout" [ ! -s "$work/stdout" ]
+}
+
+misused "usage: promptmill VERB"
+misused '"exprot"; did you mean "export"' exprot a.h5
+for verb in run plan; do
+    misused "a config is wanted" $verb
+    misused other.json $verb $config other.json
+    misused --stepps $verb $config --stepps=3
+    misused '"steps" is given as "many"' $verb $config --steps many
+    misused '"steps" is 0' $verb $config --steps 0 --store "$work/a.h5"
+    misused '"scheduler" is "euler"' $verb $config --scheduler euler --store "$work/a.h5"
+    misused loud $verb $config --log loud
+    misused '"width" is 65' $verb $config --width 65 --store "$work/a.h5"
+    misused "more than 32 flags" $verb $config $(seq -f -s%.0f 40)
+done
+for verb in status verify show export; do
+    misused "a store is wanted" $verb
+    misused --frobnicate $verb --frobnicate a.h5
+done
+for verb in status verify; do
+    misused b.h5 $verb a.h5 b.h5
+done
+misused gif export a.h5 --as gif
+misused '"0"' export a.h5 --scale 0
+misused '"3x"' export a.h5 --columns 3x
+misused "usage: promptmill info MODEL" info
+misused --frobnicate info --frobnicate
+
+check "a wrong command line writes nothing" [ ! -e "$work/a.h5" ]
+check "under mpirun, one rank speaks for all" ends 1 on 2 run $config --stepps=3
+check "the wrong word is told once" [ "$(grep -c stepps "$work/stderr")" -eq 1 ]
