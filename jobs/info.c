@@ -14,7 +14,9 @@ static void print_levels(const struct pm_unet *unet)
     for (size_t i = 0; i < c->levels; i++)
         printf("  level %zu      %zu channels, %zu heads, attention %s\n", i, c->channels[i],
                c->heads[i],
-               c->down_attends[i] ? "down and up" : c->up_attends[c->levels - 1 - i] ? "up" : "none");
+               c->down_attends[i]                 ? "down and up"
+               : c->up_attends[c->levels - 1 - i] ? "up"
+                                                  : "none");
 }
 
 static void print_sites(const struct pm_unet *unet)
@@ -65,8 +67,10 @@ int verb_info(int argc, char **argv)
     char folder[4096];
     if (argc != 2 || strcmp(argv[1], "--help") == 0) {
         FILE *out = argc == 2 ? stdout : stderr;
-        fprintf(out, "usage: promptmill info MODEL\n\nTell what a checkpoint in diffusers layout is, and "
-                     "whether it will run; if not, what is missing or not supported.\n");
+        fprintf(
+            out,
+            "usage: promptmill info MODEL\n\nTell what a checkpoint in diffusers layout is, and "
+            "whether it will run; if not, what is missing or not supported.\n");
         return argc == 2 ? PM_EXIT_DONE : PM_EXIT_INPUT;
     }
     snprintf(folder, sizeof folder, "%s/scheduler", argv[1]);

@@ -13,7 +13,8 @@ static const struct {
     const char *name, *does;
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"run", "make the edits of a manifest, into a store; goes on with a store that is there", verb_run},
+    {"run", "make the edits of a manifest, into a store; goes on with a store that is there",
+     verb_run},
     {"plan", "check a run and tell what it would do and take, without computing", verb_plan},
     {"status", "what is done, failed and left in a store", verb_status},
     {"verify", "check every checksum of a store", verb_verify},

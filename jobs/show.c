@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char doc[] = "\nWithout an id, list the edits of a store, a line each. With ids, tell all "
-                          "that is known of these: prompts, tokens, settings, state, size of the blend "
-                          "mask.";
+static const char doc[] =
+    "\nWithout an id, list the edits of a store, a line each. With ids, tell all "
+    "that is known of these: prompts, tokens, settings, state, size of the blend "
+    "mask.";
 
 static const char *const state_names[] = {"pending", "done", "failed"};
 
@@ -41,7 +42,9 @@ static bool show_mask(const struct pm_store *store, size_t entry, struct pm_erro
     if (!mask) pm_die("no memory for a mask");
     bool ok = pm_store_read_blend_mask(mask, store, entry, err);
     for (size_t i = 0; ok && i < pixels; i++) inside += mask[i] != 0;
-    if (ok) printf("    blend mask  %.0f %% of the picture may differ\n", 100.0 * (double)inside / (double)pixels);
+    if (ok)
+        printf("    blend mask  %.0f %% of the picture may differ\n",
+               100.0 * (double)inside / (double)pixels);
     free(mask);
     return ok;
 }
@@ -65,7 +68,8 @@ static bool show_entry(const struct pm_store *store, size_t entry,
     for (size_t t = 0; t < prompt.tokens; t++) printf(" %s", prompt.token[t]);
     printf("\n    state       %s (entry %zu)", state_names[row.state], entry);
     if (row.state == PM_STORE_DONE)
-        printf(", after %.1f s on rank %d of %s", provenance.seconds, (int)provenance.rank, provenance.host);
+        printf(", after %.1f s on rank %d of %s", provenance.seconds, (int)provenance.rank,
+               provenance.host);
     printf("\n");
     if (row.message[0]) printf("    because     %s\n", row.message);
     pm_store_prompt_free(&prompt);
@@ -84,7 +88,8 @@ static bool show_item(const struct pm_store *store, const struct pm_store_item *
            (unsigned long long)item->seed);
     for (size_t t = 0; ok && t < item->entries; t++) {
         bool has_target = is_read && t > 0 && t - 1 < recipe.target_count;
-        ok = show_entry(store, item->first_entry + t, has_target ? &recipe.targets[t - 1] : NULL, err);
+        ok = show_entry(store, item->first_entry + t, has_target ? &recipe.targets[t - 1] : NULL,
+                        err);
     }
     if (is_read) pm_recipe_free(&recipe);
     return ok;

@@ -34,10 +34,16 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     struct parse *parse = state->input;
     struct store_options *o = parse->out;
     switch (flag) {
-    case 'a': o->format = arg; return 0;
-    case 'o': o->out = arg; return 0;
-    case 'x': return whole_number(&o->scale, state, arg);
-    case 'c': return whole_number(&o->columns, state, arg);
+    case 'a':
+        o->format = arg;
+        return 0;
+    case 'o':
+        o->out = arg;
+        return 0;
+    case 'x':
+        return whole_number(&o->scale, state, arg);
+    case 'c':
+        return whole_number(&o->columns, state, arg);
     case ARGP_KEY_ARG:
         if (!o->store) {
             o->store = arg;
@@ -53,8 +59,11 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         }
         o->ids[o->id_count++] = arg;
         return 0;
-    case ARGP_KEY_NO_ARGS: argp_error(state, "a store is wanted"); return EINVAL;
-    default: return ARGP_ERR_UNKNOWN;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "a store is wanted");
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 

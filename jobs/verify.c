@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 
-static const char doc[] = "\nRead everything in a store and compare it with its checksums. Names each "
-                          "picture that is damaged. Exit status: 0 all good, 2 damage found.";
+static const char doc[] =
+    "\nRead everything in a store and compare it with its checksums. Names each "
+    "picture that is damaged. Exit status: 0 all good, 2 damage found.";
 
 static bool verify_all(size_t *bad, const struct pm_store *store, struct pm_error *err)
 {
@@ -25,7 +26,8 @@ static bool verify_all(size_t *bad, const struct pm_store *store, struct pm_erro
             if (t == 0)
                 printf("damaged  %s, the source (entry %zu)\n", item.id, item.first_entry);
             else
-                printf("damaged  %s, target %zu (entry %zu)\n", item.id, t - 1, item.first_entry + t);
+                printf("damaged  %s, target %zu (entry %zu)\n", item.id, t - 1,
+                       item.first_entry + t);
         }
         pm_store_item_free(&item);
     }

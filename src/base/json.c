@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path,
-                                    size_t max_bytes, struct pm_error *err)
+PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path, size_t max_bytes,
+                                    struct pm_error *err)
 {
     FILE *file = fopen(path, "rb");
     if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
@@ -58,14 +58,21 @@ bool pm_json_parse(json_t **out, const char *text, size_t bytes, const char *whe
 const char *pm_json_kind(const json_t *value)
 {
     switch (value ? json_typeof(value) : JSON_NULL) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "a list";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "a whole number";
-    case JSON_REAL: return "a number";
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "a whole number";
+    case JSON_REAL:
+        return "a number";
     case JSON_TRUE:
-    case JSON_FALSE: return "true or false";
-    default: return "null";
+    case JSON_FALSE:
+        return "true or false";
+    default:
+        return "null";
     }
 }
 
@@ -77,7 +84,8 @@ bool pm_json_check_keys(const json_t *object, const char *where, const char *con
                        pm_json_kind(object));
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         size_t i = 0;
         while (known[i] && strcmp(known[i], key) != 0) i++;
         if (known[i]) continue;
@@ -142,14 +150,14 @@ bool pm_json_uint64(const json_t *object, const char *where, const char *key, ui
                        pm_json_kind(value));
     json_int_t number = json_integer_value(value);
     if (number < 0 || (uint64_t)number > max)
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from 0 to %llu", where,
-                       key, (long long)number, (unsigned long long)max);
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from 0 to %llu", where, key,
+                       (long long)number, (unsigned long long)max);
     *out = (uint64_t)number;
     return true;
 }
 
-bool pm_json_size(const json_t *object, const char *where, const char *key, size_t min,
-                  size_t max, size_t *out, struct pm_error *err)
+bool pm_json_size(const json_t *object, const char *where, const char *key, size_t min, size_t max,
+                  size_t *out, struct pm_error *err)
 {
     const json_t *value = json_object_get(object, key);
     if (!value) return true;

@@ -25,8 +25,10 @@ static uint32_t twister_next(struct mersenne_twister *mt)
 {
     if (mt->next == MT_WORDS) {
         for (size_t i = 0; i < MT_WORDS; i++) {
-            uint32_t y = (mt->words[i] & 0x80000000u) | (mt->words[(i + 1) % MT_WORDS] & 0x7FFFFFFFu);
-            mt->words[i] = mt->words[(i + MT_SHIFT) % MT_WORDS] ^ y >> 1 ^ (y & 1 ? 0x9908B0DFu : 0);
+            uint32_t y =
+                (mt->words[i] & 0x80000000u) | (mt->words[(i + 1) % MT_WORDS] & 0x7FFFFFFFu);
+            mt->words[i] =
+                mt->words[(i + MT_SHIFT) % MT_WORDS] ^ y >> 1 ^ (y & 1 ? 0x9908B0DFu : 0);
         }
         mt->next = 0;
     }

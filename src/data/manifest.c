@@ -18,7 +18,8 @@ static bool map_file(struct pm_manifest *m, struct pm_error *err)
     if (!ok) pm_fail(err, PM_E_IO, "%s is not a regular file", m->path);
     if (ok && status.st_size > 0) {
         void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        ok = map != MAP_FAILED || pm_fail(err, PM_E_IO, "cannot map %s: %s", m->path, strerror(errno));
+        ok = map != MAP_FAILED ||
+             pm_fail(err, PM_E_IO, "cannot map %s: %s", m->path, strerror(errno));
         if (ok) {
             m->map = map;
             m->map_bytes = (size_t)status.st_size;
@@ -54,8 +55,9 @@ static void find_lines(struct pm_manifest *m)
         const char *end = memchr(start, '\n', m->map_bytes - offset);
         size_t bytes = end ? (size_t)(end - start) : m->map_bytes - offset;
         if (!is_blank(start, bytes))
-            append_line(m, &capacity,
-                        (struct pm_manifest_line){.offset = offset, .bytes = bytes, .number = number});
+            append_line(
+                m, &capacity,
+                (struct pm_manifest_line){.offset = offset, .bytes = bytes, .number = number});
         offset += bytes + 1;
     }
 }

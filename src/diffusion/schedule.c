@@ -28,8 +28,8 @@ static bool read_config(struct pm_schedule_config *c, const json_t *config, cons
     int beta = PM_BETAS_LINEAR, prediction = PM_EPSILON, spacing = PM_LEADING;
     const char *class_name = "";
     PM_TRY(pm_json_string(config, path, "_class_name", &class_name, err));
-    *c = (struct pm_schedule_config){.sampler =
-                                         strcmp(class_name, "PNDMScheduler") == 0 ? PM_PNDM : PM_DDIM,
+    *c = (struct pm_schedule_config){.sampler = strcmp(class_name, "PNDMScheduler") == 0 ? PM_PNDM
+                                                                                         : PM_DDIM,
                                      .beta_start = 0.0001,
                                      .beta_end = 0.02,
                                      .train_timesteps = 1000};
@@ -93,9 +93,12 @@ static size_t spaced_timestep(const struct pm_schedule_config *c, size_t steps, 
 {
     double train = (double)c->train_timesteps;
     switch (c->spacing) {
-    case PM_LEADING: return i * (c->train_timesteps / steps) + c->steps_offset;
-    case PM_TRAILING: return (size_t)rint(train - (double)(steps - 1 - i) * (train / (double)steps)) - 1;
-    default: return steps == 1 ? 0 : (size_t)rint((double)i * (train - 1.0) / (double)(steps - 1));
+    case PM_LEADING:
+        return i * (c->train_timesteps / steps) + c->steps_offset;
+    case PM_TRAILING:
+        return (size_t)rint(train - (double)(steps - 1 - i) * (train / (double)steps)) - 1;
+    default:
+        return steps == 1 ? 0 : (size_t)rint((double)i * (train - 1.0) / (double)(steps - 1));
     }
 }
 
@@ -168,11 +171,18 @@ static void combine_outputs(float *combined, const struct pm_schedule_state *sta
     float *const *e = state->outputs;
     for (size_t i = 0; i < n; i++) {
         switch (state->held) {
-        case 1: combined[i] = e[0][i]; break;
-        case 2: combined[i] = (3.0f * e[1][i] - e[0][i]) / 2.0f; break;
-        case 3: combined[i] = (23.0f * e[2][i] - 16.0f * e[1][i] + 5.0f * e[0][i]) / 12.0f; break;
+        case 1:
+            combined[i] = e[0][i];
+            break;
+        case 2:
+            combined[i] = (3.0f * e[1][i] - e[0][i]) / 2.0f;
+            break;
+        case 3:
+            combined[i] = (23.0f * e[2][i] - 16.0f * e[1][i] + 5.0f * e[0][i]) / 12.0f;
+            break;
         default:
-            combined[i] = (55.0f * e[3][i] - 59.0f * e[2][i] + 37.0f * e[1][i] - 9.0f * e[0][i]) / 24.0f;
+            combined[i] =
+                (55.0f * e[3][i] - 59.0f * e[2][i] + 37.0f * e[1][i] - 9.0f * e[0][i]) / 24.0f;
         }
     }
 }

@@ -62,8 +62,7 @@ static bool prepare_map(struct pm_prepared_target *out, const struct pm_target_r
 
 static bool prepare_target(struct pm_prepared_target *out, const struct pm_target_recipe *target,
                            const struct pm_recipe *recipe, const struct pm_tokens *source,
-                           const struct pm_tokenizer *tokenizer, size_t steps,
-                           struct pm_error *err)
+                           const struct pm_tokenizer *tokenizer, size_t steps, struct pm_error *err)
 {
     PM_TRY(pm_tokenize(&out->tokens, tokenizer, target->prompt, err));
     if (target->edit == PM_EDIT_REWEIGHT &&

@@ -32,7 +32,8 @@ static bool is_one_of(const char *key, const char *const *keys)
 
 bool pm_recipe_check_defaults(const json_t *defaults, const char *where, struct pm_error *err)
 {
-    const char *known[sizeof line_keys / sizeof *line_keys + sizeof target_keys / sizeof *target_keys];
+    const char
+        *known[sizeof line_keys / sizeof *line_keys + sizeof target_keys / sizeof *target_keys];
     size_t n = 0;
     for (size_t i = 0; line_keys[i]; i++)
         if (!is_one_of(line_keys[i], single_keys)) known[n++] = line_keys[i];
@@ -57,7 +58,8 @@ static void resolve_blend(json_t *blend)
     pm_json_set_missing(blend, "start", json_real(BLEND_START));
     json_t *subtract = json_object_get(blend, "subtract");
     const json_t *threshold = json_object_get(blend, "threshold");
-    if (json_is_object(subtract)) pm_json_set_missing(subtract, "threshold", json_deep_copy(threshold));
+    if (json_is_object(subtract))
+        pm_json_set_missing(subtract, "threshold", json_deep_copy(threshold));
 }
 
 void pm_recipe_resolve(json_t *line, const json_t *defaults)
@@ -69,10 +71,12 @@ void pm_recipe_resolve(json_t *line, const json_t *defaults)
     pm_json_set_missing(line, "targets", json_array());
     size_t i;
     json_t *target;
-    json_array_foreach(json_object_get(line, "targets"), i, target) {
+    json_array_foreach(json_object_get(line, "targets"), i, target)
+    {
         if (!json_is_object(target)) continue;
         take_defaults(target, defaults, target_keys);
-        const json_t *edit = json_object_get(target, "edit"), *source = json_object_get(line, "source");
+        const json_t *edit = json_object_get(target, "edit"),
+                     *source = json_object_get(line, "source");
         if (json_is_string(edit) && strcmp(json_string_value(edit), "reweight") == 0 && source)
             pm_json_set_missing(target, "prompt", json_deep_copy(source));
         pm_json_set_missing(target, "mapper", json_string("corrected"));
@@ -92,12 +96,14 @@ static bool read_window(struct pm_window *out, const json_t *value, const char *
     else if (json_array_size(value) == 2 && json_is_number(first) && json_is_number(last))
         *out = (struct pm_window){json_number_value(first), json_number_value(last)};
     else
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is a fraction, or [begin, end] of two", where, key);
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is a fraction, or [begin, end] of two", where,
+                       key);
     if (!(out->begin >= 0.0 && out->begin <= out->end && out->end <= 1.0))
-        return pm_fail(err, PM_E_INPUT,
-                       "%s: \"%s\" is [%g, %g]; fractions of the steps are wanted, 0 <= begin <= end "
-                       "<= 1",
-                       where, key, out->begin, out->end);
+        return pm_fail(
+            err, PM_E_INPUT,
+            "%s: \"%s\" is [%g, %g]; fractions of the steps are wanted, 0 <= begin <= end "
+            "<= 1",
+            where, key, out->begin, out->end);
     return true;
 }
 
@@ -105,7 +111,8 @@ static bool append_word(struct pm_word_list *list, const char *word, const char 
                         const char *key, struct pm_error *err)
 {
     if (list->count == PM_MAX_WORDS)
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" has more than %d words", where, key, PM_MAX_WORDS);
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" has more than %d words", where, key,
+                       PM_MAX_WORDS);
     if (!*word) return pm_fail(err, PM_E_INPUT, "%s: \"%s\" has an empty word", where, key);
     list->words[list->count++] = word;
     return true;
@@ -119,7 +126,8 @@ static bool read_cross(struct pm_target_recipe *t, const json_t *value, const ch
     if (!json_is_object(value)) return read_window(&t->cross, value, where, key, err);
     t->cross = (struct pm_window){0.0, 1.0}; /* the reference's, for a dictionary without default */
     json_t *window;
-    json_object_foreach((json_t *)value, word, window) {
+    json_object_foreach((json_t *)value, word, window)
+    {
         if (strcmp(word, "default") == 0) {
             PM_TRY(read_window(&t->cross, window, where, key, err));
             continue;
@@ -137,9 +145,10 @@ static bool read_equalizer(struct pm_target_recipe *t, const json_t *value, cons
     json_t *scale;
     if (!value || json_is_null(value)) return true; /* null: no default either */
     if (!json_is_object(value) || json_object_size(value) == 0)
-        return pm_fail(err, PM_E_INPUT, "%s: \"equalizer\" is {\"word\": factor, ...}, not %s", where,
-                       json_is_object(value) ? "empty" : pm_json_kind(value));
-    json_object_foreach((json_t *)value, word, scale) {
+        return pm_fail(err, PM_E_INPUT, "%s: \"equalizer\" is {\"word\": factor, ...}, not %s",
+                       where, json_is_object(value) ? "empty" : pm_json_kind(value));
+    json_object_foreach((json_t *)value, word, scale)
+    {
         PM_TRY(append_word(&t->equalizer, word, where, "equalizer", err));
         PM_TRY(pm_json_number(value, where, word, -1000.0, 1000.0,
                               &t->equalizer_values[t->equalizer.count - 1], err));
@@ -157,7 +166,8 @@ static bool read_words(struct pm_word_list *list, const json_t *object, const ch
                        where, key);
     size_t i;
     json_t *word;
-    json_array_foreach(value, i, word) {
+    json_array_foreach(value, i, word)
+    {
         if (!json_is_string(word))
             return pm_fail(err, PM_E_INPUT, "%s: local_blend's \"%s\"[%zu] is %s; a word is wanted",
                            where, key, i, pm_json_kind(word));
@@ -198,7 +208,8 @@ static bool read_target(struct pm_target_recipe *t, const json_t *json, const ch
     PM_TRY(pm_json_choice(json, where, "edit", edit_names, &edit, err));
     if (edit < 0)
         return pm_fail(err, PM_E_INPUT,
-                       "%s: \"edit\" is missing; it is \"replace\", \"refine\" or \"reweight\"", where);
+                       "%s: \"edit\" is missing; it is \"replace\", \"refine\" or \"reweight\"",
+                       where);
     if (!t->prompt) return pm_fail(err, PM_E_INPUT, "%s: \"prompt\" is missing", where);
     PM_TRY(pm_json_choice(json, where, "mapper", mapper_names, &mapper, err));
     t->edit = (enum pm_edit)edit;
@@ -206,7 +217,8 @@ static bool read_target(struct pm_target_recipe *t, const json_t *json, const ch
     PM_TRY(read_cross(t, json_object_get(json, "cross_replace_steps"), where, err));
     PM_TRY(read_window(&t->self, json_object_get(json, "self_replace_steps"), where,
                        "self_replace_steps", err));
-    PM_TRY(pm_json_size(json, where, "self_replace_max_pixels", 1, 1 << 24, &t->self_max_pixels, err));
+    PM_TRY(
+        pm_json_size(json, where, "self_replace_max_pixels", 1, 1 << 24, &t->self_max_pixels, err));
     PM_TRY(read_equalizer(t, json_object_get(json, "equalizer"), where, err));
     if (t->edit == PM_EDIT_REWEIGHT && t->equalizer.count == 0)
         return pm_fail(err, PM_E_INPUT, "%s: \"reweight\" needs an \"equalizer\"", where);

@@ -29,7 +29,8 @@ bool pm_config_check(const json_t *config, const char *path, const struct pm_con
                        pm_json_kind(config));
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)config, key, value) {
+    json_object_foreach((json_t *)config, key, value)
+    {
         if (key[0] == '_') continue;
         const struct pm_config_rule *rule = rules;
         while (rule->key && strcmp(rule->key, key) != 0) rule++;

@@ -40,8 +40,7 @@ static bool check_component(const json_t *index, const char *path, size_t i, str
     const char *component = known_components[i].component;
     const json_t *entry = json_object_get(index, component);
     const char *class_name = json_string_value(json_array_get(entry, 1));
-    if (!class_name)
-        return pm_fail(err, PM_E_FORMAT, "%s names no \"%s\"", path, component);
+    if (!class_name) return pm_fail(err, PM_E_FORMAT, "%s names no \"%s\"", path, component);
     if (!pm_config_is_listed(class_name, known_components[i].classes))
         return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is a %s, which is not supported; %s is", path,
                        component, class_name, known_components[i].classes);
@@ -134,8 +133,8 @@ static bool load(struct pm_model *m, const char *folder, struct pm_error *err)
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", folder,
                        m->unet.config.context_channels, m->text_encoder.channels);
     if (m->unet.config.in_channels != m->vae.config.latent_channels)
-        return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu", folder,
-                       m->unet.config.in_channels, m->vae.config.latent_channels);
+        return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu",
+                       folder, m->unet.config.in_channels, m->vae.config.latent_channels);
     if (pm_tokenizer_size(m->tokenizer) > m->text_encoder.vocabulary)
         return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
                        folder, pm_tokenizer_size(m->tokenizer), m->text_encoder.vocabulary);

@@ -33,8 +33,8 @@ bool pm_resnet_load(struct pm_resnet *resnet, struct pm_weights *weights, size_t
         PM_TRY(pm_weights_linear(&resnet->time, weights, out, time_channels, PM_BIAS, err,
                                  "%s.time_emb_proj", name));
     if (resnet->has_shortcut)
-        PM_TRY(pm_weights_conv(&resnet->shortcut, weights, out, in, 1, err, "%s.conv_shortcut",
-                               name));
+        PM_TRY(
+            pm_weights_conv(&resnet->shortcut, weights, out, in, 1, err, "%s.conv_shortcut", name));
     return true;
 }
 

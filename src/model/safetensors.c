@@ -15,9 +15,9 @@ enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 }; /* the format's own lim
 static const struct {
     const char *name;
     size_t bytes;
-} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},     {"I32", 4},
-              {"I16", 2}, {"I8", 1},  {"U64", 8},  {"U32", 4}, {"U16", 2},     {"U8", 1},
-              {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8},     {"I64", 8},
+              {"I32", 4}, {"I16", 2}, {"I8", 1},   {"U64", 8},     {"U32", 4},
+              {"U16", 2}, {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 static uint64_t little_endian_64(const unsigned char *p)
 {
@@ -93,9 +93,9 @@ static bool read_entry(struct pm_tensor *tensor, const json_t *entry, const char
     size_t wanted;
     if (__builtin_mul_overflow(tensor->elements, element_bytes, &wanted) ||
         wanted != (size_t)(end - begin))
-        return pm_fail(err, PM_E_FORMAT, "%s: tensor \"%s\" has %lld bytes, its shape wants %zu of %s",
-                       path, tensor->name, (long long)(end - begin), tensor->elements,
-                       tensor->dtype);
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s: tensor \"%s\" has %lld bytes, its shape wants %zu of %s", path,
+                       tensor->name, (long long)(end - begin), tensor->elements, tensor->dtype);
     tensor->data = data + begin;
     tensor->bytes = wanted;
     return true;
@@ -153,7 +153,8 @@ static bool read_header(struct pm_safetensors *file, struct pm_error *err)
     size_t data_bytes = file->map_bytes - LENGTH_BYTES - (size_t)header_bytes;
     const char *name;
     json_t *entry;
-    json_object_foreach(file->header, name, entry) {
+    json_object_foreach(file->header, name, entry)
+    {
         if (strcmp(name, "__metadata__") == 0) continue;
         struct pm_tensor *tensor = &file->tensors[file->count++];
         tensor->name = name;

@@ -21,7 +21,8 @@ static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_e
         .vocabulary = 49408, .channels = 512, .feed_channels = 2048, .heads = 8, .layer_count = 12};
     const char *model_type = "clip_text_model";
     if (!json_is_object(config)) {
-        pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path, pm_json_kind(config));
+        pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path,
+                pm_json_kind(config));
         json_decref(config);
         return false;
     }
@@ -37,11 +38,13 @@ static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_e
     e->eps = (float)eps;
     e->activation = kinds[activation];
     if (ok && strcmp(model_type, "clip_text_model") != 0)
-        ok = pm_fail(err, PM_E_FORMAT, "%s: \"model_type\" is \"%s\"; only clip_text_model is supported",
-                     path, model_type);
+        ok = pm_fail(err, PM_E_FORMAT,
+                     "%s: \"model_type\" is \"%s\"; only clip_text_model is supported", path,
+                     model_type);
     if (ok && positions != PM_TOKENS)
-        ok = pm_fail(err, PM_E_FORMAT, "%s: \"max_position_embeddings\" is %zu; only %d is supported",
-                     path, positions, PM_TOKENS);
+        ok = pm_fail(err, PM_E_FORMAT,
+                     "%s: \"max_position_embeddings\" is %zu; only %d is supported", path,
+                     positions, PM_TOKENS);
     if (ok && e->channels % e->heads != 0)
         ok = pm_fail(err, PM_E_FORMAT, "%s: \"hidden_size\" %zu is no multiple of its %zu heads",
                      path, e->channels, e->heads);
@@ -60,8 +63,8 @@ static bool load_layer(struct pm_text_layer *layer, const struct pm_text_encoder
     PM_TRY(pm_weights_norm(&layer->norm1, weights, c, err, "%s.layer_norm1", name));
     PM_TRY(pm_weights_fused_linear(&layer->qkv, weights, c, c, PM_BIAS, qkv, err, "%s.self_attn",
                                    name));
-    PM_TRY(pm_weights_linear(&layer->out, weights, c, c, PM_BIAS, err, "%s.self_attn.out_proj",
-                             name));
+    PM_TRY(
+        pm_weights_linear(&layer->out, weights, c, c, PM_BIAS, err, "%s.self_attn.out_proj", name));
     PM_TRY(pm_weights_norm(&layer->norm2, weights, c, err, "%s.layer_norm2", name));
     PM_TRY(pm_weights_linear(&layer->feed_in, weights, e->feed_channels, c, PM_BIAS, err,
                              "%s.mlp.fc1", name));
@@ -73,7 +76,8 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
                          struct pm_error *err)
 {
     /* published files name everything below "text_model."; newer transformers leave it out */
-    const char *prefix = pm_weights_has(weights, "text_model.final_layer_norm.weight") ? "text_model." : "";
+    const char *prefix =
+        pm_weights_has(weights, "text_model.final_layer_norm.weight") ? "text_model." : "";
     PM_TRY(pm_weights_floats(&e->token_embedding, weights, e->vocabulary, e->channels, err,
                              "%sembeddings.token_embedding.weight", prefix));
     PM_TRY(pm_weights_floats(&e->position_embedding, weights, PM_TOKENS, e->channels, err,
@@ -81,7 +85,8 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
     e->layers = pm_arena_bytes(weights->memory, e->layer_count * sizeof *e->layers);
     for (size_t i = 0; i < e->layer_count; i++)
         PM_TRY(load_layer(&e->layers[i], e, weights, prefix, i, err));
-    PM_TRY(pm_weights_norm(&e->final_norm, weights, e->channels, err, "%sfinal_layer_norm", prefix));
+    PM_TRY(
+        pm_weights_norm(&e->final_norm, weights, e->channels, err, "%sfinal_layer_norm", prefix));
     return pm_weights_check_all_used(weights, err);
 }
 

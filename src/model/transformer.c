@@ -12,7 +12,8 @@ enum { FEED_ROWS = 256 };
 static bool load_block(struct pm_transformer_block *b, struct pm_weights *weights, size_t channels,
                        size_t context_channels, const char *name, struct pm_error *err)
 {
-    static const char *const qkv[] = {"to_q", "to_k", "to_v", NULL}, *const kv[] = {"to_k", "to_v", NULL};
+    static const char *const qkv[] = {"to_q", "to_k", "to_v", NULL}, *const kv[] = {"to_k", "to_v",
+                                                                                    NULL};
     size_t c = channels;
     PM_TRY(pm_weights_norm(&b->norm1, weights, c, err, "%s.norm1", name));
     PM_TRY(pm_weights_fused_linear(&b->self_qkv, weights, c, c, PM_NO_BIAS, qkv, err, "%s.attn1",
@@ -22,9 +23,11 @@ static bool load_block(struct pm_transformer_block *b, struct pm_weights *weight
     PM_TRY(pm_weights_linear(&b->cross_q, weights, c, c, PM_NO_BIAS, err, "%s.attn2.to_q", name));
     PM_TRY(pm_weights_fused_linear(&b->cross_kv, weights, c, context_channels, PM_NO_BIAS, kv, err,
                                    "%s.attn2", name));
-    PM_TRY(pm_weights_linear(&b->cross_out, weights, c, c, PM_BIAS, err, "%s.attn2.to_out.0", name));
+    PM_TRY(
+        pm_weights_linear(&b->cross_out, weights, c, c, PM_BIAS, err, "%s.attn2.to_out.0", name));
     PM_TRY(pm_weights_norm(&b->norm3, weights, c, err, "%s.norm3", name));
-    PM_TRY(pm_weights_linear(&b->feed_in, weights, 8 * c, c, PM_BIAS, err, "%s.ff.net.0.proj", name));
+    PM_TRY(
+        pm_weights_linear(&b->feed_in, weights, 8 * c, c, PM_BIAS, err, "%s.ff.net.0.proj", name));
     return pm_weights_linear(&b->feed_out, weights, c, 4 * c, PM_BIAS, err, "%s.ff.net.2", name);
 }
 
@@ -63,7 +66,8 @@ void pm_transformer_context(float *kv, const struct pm_transformer *t, const flo
 {
     size_t rows = batch * tokens;
     for (size_t i = 0; i < t->depth; i++)
-        pm_linear_forward(kv + i * rows * 2 * t->channels, context, &t->blocks[i].cross_kv, rows, PM_IDENTITY, NULL);
+        pm_linear_forward(kv + i * rows * 2 * t->channels, context, &t->blocks[i].cross_kv, rows,
+                          PM_IDENTITY, NULL);
 }
 
 /* Attention of the samples [first, first + count), whose maps the hook does or does not see. */
@@ -93,8 +97,8 @@ static void attend(float *out, const float *q, const float *k, const float *v,
 
 static void observed_attention(float *out, const float *q, const float *k, const float *v,
                                const struct pm_attention_shape *shape,
-                               const struct pm_attention_hook *hook,
-                               struct pm_attention_site *site, struct pm_arena *scratch)
+                               const struct pm_attention_hook *hook, struct pm_attention_site *site,
+                               struct pm_arena *scratch)
 {
     site->queries = shape->queries;
     site->keys = shape->keys;
@@ -139,8 +143,12 @@ static void block_forward(float *x, const struct pm_transformer *t,
     float *attended = pm_arena_floats(scratch, rows * c);
     float *wide = pm_arena_floats(scratch, rows * 3 * c);
     struct pm_attention_shape shape = {
-        .batch = batch, .heads = t->heads, .head_size = c / t->heads, .queries = pixels,
-        .out_stride = c, };
+        .batch = batch,
+        .heads = t->heads,
+        .head_size = c / t->heads,
+        .queries = pixels,
+        .out_stride = c,
+    };
     shape.scale = 1.0f / sqrtf((float)shape.head_size);
 
     struct pm_attention_shape self = shape;

@@ -105,8 +105,10 @@ struct pm_unet_context pm_unet_context_make(const struct pm_unet *unet, const fl
 {
     struct context_builder measure = {.batch = batch, .tokens = tokens};
     for_each_transformer(unet, append_context, &measure);
-    struct context_builder build = {
-        .context = context, .batch = batch, .tokens = tokens, .kv = pm_arena_floats(arena, measure.floats)};
+    struct context_builder build = {.context = context,
+                                    .batch = batch,
+                                    .tokens = tokens,
+                                    .kv = pm_arena_floats(arena, measure.floats)};
     for_each_transformer(unet, append_context, &build);
     return (struct pm_unet_context){.batch = batch, .tokens = tokens, .kv = build.kv};
 }

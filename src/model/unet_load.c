@@ -59,10 +59,12 @@ static bool read_blocks(struct pm_unet_config *c, const json_t *config, const ch
     static const char *const down_names[] = {"DownBlock2D", "CrossAttnDownBlock2D", NULL};
     static const char *const up_names[] = {"UpBlock2D", "CrossAttnUpBlock2D", NULL};
     int down[PM_MAX_LEVELS], up[PM_MAX_LEVELS];
-    PM_TRY(pm_config_sizes(config, path, "block_out_channels", 16384, c->channels, &c->levels, err));
+    PM_TRY(
+        pm_config_sizes(config, path, "block_out_channels", 16384, c->channels, &c->levels, err));
     if (c->levels == 0)
         return pm_fail(err, PM_E_FORMAT, "%s: \"block_out_channels\" is missing", path);
-    PM_TRY(pm_config_block_types(config, path, "down_block_types", down_names, down, c->levels, err));
+    PM_TRY(
+        pm_config_block_types(config, path, "down_block_types", down_names, down, c->levels, err));
     PM_TRY(pm_config_block_types(config, path, "up_block_types", up_names, up, c->levels, err));
     for (size_t i = 0; i < c->levels; i++) {
         c->down_attends[i] = down[i] == 1;
@@ -192,8 +194,10 @@ static bool load_weights(struct pm_unet *u, struct pm_weights *weights, struct p
     size_t base = c->channels[0], time = 4 * base;
     u->conv_in = u->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
     PM_TRY(pm_weights_conv(&u->conv_in, weights, base, c->in_channels, 3, err, "conv_in"));
-    PM_TRY(pm_weights_linear(&u->time1, weights, time, base, PM_BIAS, err, "time_embedding.linear_1"));
-    PM_TRY(pm_weights_linear(&u->time2, weights, time, time, PM_BIAS, err, "time_embedding.linear_2"));
+    PM_TRY(
+        pm_weights_linear(&u->time1, weights, time, base, PM_BIAS, err, "time_embedding.linear_1"));
+    PM_TRY(
+        pm_weights_linear(&u->time2, weights, time, time, PM_BIAS, err, "time_embedding.linear_2"));
     for (size_t i = 0; i < c->levels; i++) PM_TRY(load_down(u, i, weights, err));
     PM_TRY(load_mid(u, weights, err));
     for (size_t i = 0; i < c->levels; i++) PM_TRY(load_up(u, i, weights, err));

@@ -39,14 +39,16 @@ static bool read_config(struct pm_vae_config *c, const json_t *config, const cha
                                 .has_quant_conv = true,
                                 .has_post_quant_conv = true};
     PM_TRY(pm_config_check(config, path, rules, err));
-    PM_TRY(pm_config_sizes(config, path, "block_out_channels", 16384, c->channels, &c->levels, err));
-    PM_TRY(pm_config_block_types(config, path, "down_block_types", down_names, kinds, c->levels, err));
+    PM_TRY(
+        pm_config_sizes(config, path, "block_out_channels", 16384, c->channels, &c->levels, err));
+    PM_TRY(
+        pm_config_block_types(config, path, "down_block_types", down_names, kinds, c->levels, err));
     PM_TRY(pm_config_block_types(config, path, "up_block_types", up_names, kinds, c->levels, err));
     PM_TRY(pm_json_size(config, path, "in_channels", 3, 3, &c->in_channels, err));
     PM_TRY(pm_json_size(config, path, "out_channels", 3, 3, &out_channels, err));
     PM_TRY(pm_json_size(config, path, "latent_channels", 1, 64, &c->latent_channels, err));
-    PM_TRY(pm_json_size(config, path, "layers_per_block", 1, PM_VAE_MAX_LAYERS, &c->layers_per_block,
-                        err));
+    PM_TRY(pm_json_size(config, path, "layers_per_block", 1, PM_VAE_MAX_LAYERS,
+                        &c->layers_per_block, err));
     PM_TRY(pm_json_size(config, path, "norm_num_groups", 1, 4096, &c->groups, err));
     PM_TRY(pm_json_number(config, path, "scaling_factor", 1e-3, 1e3, &scaling_factor, err));
     PM_TRY(pm_json_bool(config, path, "use_quant_conv", &c->has_quant_conv, err));
@@ -91,8 +93,8 @@ static bool load_level(struct pm_vae_level *level, struct pm_weights *weights,
     for (size_t i = 0; i < level->layers; i++)
         PM_TRY(pm_resnet_load(&level->resnets[i], weights, out, i ? out : in, 0, c->groups, EPS,
                               err, "%s.resnets.%zu", name, i));
-    return !level->resamples ||
-           pm_weights_conv(&level->resample, weights, out, out, 3, err, "%s.%s.0.conv", name, resampler);
+    return !level->resamples || pm_weights_conv(&level->resample, weights, out, out, 3, err,
+                                                "%s.%s.0.conv", name, resampler);
 }
 
 static bool load_encoder(struct pm_vae *vae, struct pm_weights *weights, struct pm_error *err)
@@ -124,8 +126,8 @@ static bool load_decoder(struct pm_vae *vae, struct pm_weights *weights, struct 
     struct pm_vae_half *h = &vae->decoder;
     size_t top = c->channels[c->levels - 1];
     h->conv_in = h->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
-    PM_TRY(pm_weights_conv(&h->conv_in, weights, top, c->latent_channels, 3, err,
-                           "decoder.conv_in"));
+    PM_TRY(
+        pm_weights_conv(&h->conv_in, weights, top, c->latent_channels, 3, err, "decoder.conv_in"));
     PM_TRY(load_middle(h, weights, c, "decoder", err));
     for (size_t i = 0; i < c->levels; i++) {
         size_t level = c->levels - 1 - i;

@@ -18,7 +18,7 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
     do {                                                                                           \
         va_list args_;                                                                             \
         va_start(args_, format);                                                                   \
-        int length_ = vsnprintf(name, sizeof(name), format, args_);                                 \
+        int length_ = vsnprintf(name, sizeof(name), format, args_);                                \
         va_end(args_);                                                                             \
         PM_ASSERT(length_ >= 0 && (size_t)length_ < sizeof name);                                  \
     } while (0)
@@ -172,8 +172,8 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
         const float *one;
         int n = snprintf(name, sizeof name, "%s.%s.weight", prefix, names[i]);
         PM_ASSERT(n > 0 && (size_t)n < sizeof name);
-        PM_TRY(floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in},
-                            err));
+        PM_TRY(
+            floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in}, err));
         memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
         if (!all_biases) continue;
         snprintf(name, sizeof name, "%s.%s.bias", prefix, names[i]);

@@ -77,7 +77,8 @@ static json_t *cross_of(const struct compared_edit *e, const char *prompt)
     if (!json_is_object(cross)) return json_deep_copy(cross);
     json_t *out = json_object(), *window;
     const char *word;
-    json_object_foreach((json_t *)cross, word, window) {
+    json_object_foreach((json_t *)cross, word, window)
+    {
         if (strcmp(word, "default_") == 0)
             json_object_set(out, "default", window);
         else if (has_word(prompt, word, e->model->tokenizer))
@@ -136,10 +137,10 @@ static void make_recipe(struct compared_edit *e)
     for (size_t i = 0; i + 1 < e->prompts; i++) {
         const char *prompt = prompt_at(e, i + 1);
         /* the reference's mapper, since the golden is what it made */
-        json_t *target = json_pack("{ss ss ss sO sO so}", "prompt", prompt, "edit", edit, "mapper",
-                                   "reference", "self_replace_steps", parameter(e, "self"),
-                                   "self_replace_max_pixels", parameter(e, "self_replace_max_pixels"),
-                                   "cross_replace_steps", cross_of(e, prompt));
+        json_t *target = json_pack(
+            "{ss ss ss sO sO so}", "prompt", prompt, "edit", edit, "mapper", "reference",
+            "self_replace_steps", parameter(e, "self"), "self_replace_max_pixels",
+            parameter(e, "self_replace_max_pixels"), "cross_replace_steps", cross_of(e, prompt));
         json_t *equalizer = equalizer_of(e, i, prompt), *blend = blend_of(e, i);
         if (equalizer) json_object_set_new(target, "equalizer", equalizer);
         if (blend) json_object_set_new(target, "local_blend", blend);
@@ -149,7 +150,8 @@ static void make_recipe(struct compared_edit *e)
                              parameter(e, "seed"), "targets", targets);
     pm_recipe_resolve(line, NULL);
     assert_ok(pm_recipe_read(&e->recipe, line, e->name, &err), err);
-    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, e->schedule.steps, &err), err);
+    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, e->schedule.steps, &err),
+              err);
     for (size_t i = 0; i + 1 < e->prompts; i++)
         if (e->prepared.targets[i].error.code) fail_msg("%s", e->prepared.targets[i].error.message);
 }
@@ -163,7 +165,8 @@ static void make_schedule(struct compared_edit *e, const char *model)
     assert_ok(pm_schedule_config_load(&config, folder, &err), err);
     bool pndm = strcmp(json_string_value(parameter(e, "scheduler")), "PNDMScheduler") == 0;
     assert_ok(pm_schedule_init(&e->schedule, &config, pndm ? PM_PNDM : PM_DDIM,
-                               (size_t)json_integer_value(parameter(e, "steps")), &err), err);
+                               (size_t)json_integer_value(parameter(e, "steps")), &err),
+              err);
 }
 
 static bool is_recorded(const struct compared_edit *e, const char *what, size_t step)
@@ -181,7 +184,8 @@ static void compare_latents(struct compared_edit *e, const char *what, size_t st
                                     e->prompts, e->floats / pixels, pixels);
     assert_int_equal(n, e->prompts * e->floats);
     double rms = relative_rms(latents, expected, n), max = max_difference(latents, expected, n);
-    if (getenv("SHOW")) print_message("%s %s step %zu: rms %.2g max %.2g\n", e->name, what, step, rms, max);
+    if (getenv("SHOW"))
+        print_message("%s %s step %zu: rms %.2g max %.2g\n", e->name, what, step, rms, max);
     bool good = step == 0 ? max < FIRST_STEP_MAX : rms < LAST_RMS;
     if (!good && !e->may_have_flipped)
         fail_msg("%s: %s after step %zu: rms %g, max %g", e->name, what, step, rms, max);
@@ -242,7 +246,8 @@ static void on_probs(void *self, const struct pm_attention_site *site, float *pr
 static void compare_maps(struct compared_edit *e)
 {
     size_t n, map = e->control.store.height * e->control.store.width * PM_TOKENS;
-    float *expected = golden_floats(&e->golden, &n, "mean_cross"), *mean = test_malloc(map * sizeof *mean);
+    float *expected = golden_floats(&e->golden, &n, "mean_cross"),
+          *mean = test_malloc(map * sizeof *mean);
     assert_int_equal(n, e->prompts * map);
     for (size_t p = 0; p < e->prompts; p++) {
         pm_attention_store_mean(mean, &e->control.store, p);
@@ -289,7 +294,8 @@ static void run(struct compared_edit *e)
     for (size_t i = 1; i < e->prompts; i++)
         memcpy(ids + (i + 1) * PM_TOKENS, e->prepared.targets[i - 1].tokens.ids, sizeof empty.ids);
     float *contexts = pm_arena_floats(e->scratch, (e->prompts + 1) * context);
-    pm_text_encoder_forward(contexts, &e->model->text_encoder, ids, e->prompts + 1, NULL, e->scratch);
+    pm_text_encoder_forward(contexts, &e->model->text_encoder, ids, e->prompts + 1, NULL,
+                            e->scratch);
 
     float *noise = pm_arena_floats(e->scratch, e->floats);
     float *latents = pm_arena_floats(e->scratch, e->prompts * e->floats);
@@ -303,12 +309,12 @@ static void run(struct compared_edit *e)
     struct pm_target_control controls[8];
     for (size_t i = 0; i + 1 < e->prompts; i++) {
         const struct pm_prepared_target *t = &e->prepared.targets[i];
-        controls[i] = (struct pm_target_control){
-            .map = &t->map,
-            .self_begin = t->self_begin,
-            .self_end = t->self_end,
-            .self_max_pixels = e->recipe.targets[i].self_max_pixels,
-            .blend = t->has_blend ? &t->blend : NULL};
+        controls[i] =
+            (struct pm_target_control){.map = &t->map,
+                                       .self_begin = t->self_begin,
+                                       .self_end = t->self_end,
+                                       .self_max_pixels = e->recipe.targets[i].self_max_pixels,
+                                       .blend = t->has_blend ? &t->blend : NULL};
     }
     struct pm_attention_site sites[128];
     size_t site_count = pm_unet_attention_sites(&e->model->unet, e->height, e->width, sites);
@@ -322,7 +328,8 @@ static void run(struct compared_edit *e)
                                      .end_step = end_step};
     struct pm_denoise denoise = {.unet = &e->model->unet,
                                  .schedule = &e->schedule,
-                                 .guidance_scale = (float)json_number_value(parameter(e, "guidance")),
+                                 .guidance_scale =
+                                     (float)json_number_value(parameter(e, "guidance")),
                                  .prompts = e->prompts,
                                  .height = e->height,
                                  .width = e->width,
@@ -394,9 +401,9 @@ int main(void)
 {
     struct CMUnitTest tests[EDITS];
     for (size_t i = 0; i < EDITS; i++)
-        tests[i] = (struct CMUnitTest){
-            .name = edits[i][1],
-            .test_func = every_recorded_step_mask_map_and_image_is_the_references,
-            .initial_state = (void *)edits[i]};
+        tests[i] = (struct CMUnitTest){.name = edits[i][1],
+                                       .test_func =
+                                           every_recorded_step_mask_map_and_image_is_the_references,
+                                       .initial_state = (void *)edits[i]};
     return cmocka_run_group_tests_name("edits", tests, load_models, free_models);
 }

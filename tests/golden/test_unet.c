@@ -55,8 +55,7 @@ static void outputs_are_the_references_at_three_timesteps(void **state)
             float *expected =
                 channels_last(golden_floats(&l.golden, NULL, "out.t%d", timesteps[t]), 2, 4, h * w);
             fill_nan(out, n);
-            pm_unet_forward(out, &l.unet, sample, (float)timesteps[t], &kv, h, w, NULL,
-                            &l.scratch);
+            pm_unet_forward(out, &l.unet, sample, (float)timesteps[t], &kv, h, w, NULL, &l.scratch);
             assert_true(max_difference(out, expected, n) < OUT_TOLERANCE);
             test_free(expected);
         }

@@ -31,8 +31,8 @@ PM_MUST_CHECK bool pm_json_check_keys(const json_t *object, const char *where,
 
 PM_MUST_CHECK bool pm_json_string(const json_t *object, const char *where, const char *key,
                                   const char **out, struct pm_error *err);
-PM_MUST_CHECK bool pm_json_bool(const json_t *object, const char *where, const char *key,
-                                bool *out, struct pm_error *err);
+PM_MUST_CHECK bool pm_json_bool(const json_t *object, const char *where, const char *key, bool *out,
+                                struct pm_error *err);
 /** A finite number, min <= value <= max. */
 PM_MUST_CHECK bool pm_json_number(const json_t *object, const char *where, const char *key,
                                   double min, double max, double *out, struct pm_error *err);

@@ -10,8 +10,7 @@ enum pm_log_level { PM_LOG_ERROR, PM_LOG_WARNING, PM_LOG_INFO, PM_LOG_DEBUG };
 /** Set once at start. @param rank  shown before each line when @p ranks > 1 */
 void pm_log_init(enum pm_log_level level, int rank, int ranks);
 
-void pm_log(enum pm_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void pm_log(enum pm_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** @return the level named "error", "warning", "info" or "debug"; -1 for any other name */
 int pm_log_level_from_name(const char *name);

@@ -34,6 +34,6 @@ void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_mani
                        size_t index);
 
 /** Parse one line. Any thread. @return true, *out owned by the caller (json_decref) */
-PM_MUST_CHECK bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest,
-                                     size_t index, struct pm_error *err);
+PM_MUST_CHECK bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
+                                     struct pm_error *err);
 #endif

@@ -14,10 +14,10 @@ struct pm_denoise {
     const struct pm_unet *unet;
     const struct pm_schedule *schedule;
     float guidance_scale; /* ε = ε_uncond + scale (ε_cond - ε_uncond); 1 leaves ε_uncond out */
-    size_t prompts, height, width; /* latent pixels */
-    const float *cond;   /* [prompts, 77, context channels] */
-    const float *uncond; /* [77, context channels], the same for all prompts */
-    struct pm_attention_hook *hook;  /* sees the conditional samples; NULL: nobody looks */
+    size_t prompts, height, width;  /* latent pixels */
+    const float *cond;              /* [prompts, 77, context channels] */
+    const float *uncond;            /* [77, context channels], the same for all prompts */
+    struct pm_attention_hook *hook; /* sees the conditional samples; NULL: nobody looks */
     struct pm_trajectory trajectory;
 };
 

@@ -40,11 +40,11 @@ struct pm_target_recipe {
     const char *prompt;
     enum pm_edit edit;
     enum pm_mapper mapper;
-    struct pm_window cross;           /* cross_replace_steps, all words */
-    struct pm_word_list cross_words;  /* those with a window of their own */
+    struct pm_window cross;          /* cross_replace_steps, all words */
+    struct pm_word_list cross_words; /* those with a window of their own */
     struct pm_window cross_windows[PM_MAX_WORDS];
-    struct pm_window self;            /* self_replace_steps */
-    size_t self_max_pixels;           /* self_replace_max_pixels; 0: (latent side / 2)² */
+    struct pm_window self;  /* self_replace_steps */
+    size_t self_max_pixels; /* self_replace_max_pixels; 0: (latent side / 2)² */
     struct pm_word_list equalizer;
     double equalizer_values[PM_MAX_WORDS];
     bool has_blend;

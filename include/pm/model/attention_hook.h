@@ -19,7 +19,7 @@ struct pm_attention_site {
     size_t heads;
     size_t height, width; /* of the map of query pixels */
     size_t latent_height, latent_width;
-    size_t samples; /* observed ones */
+    size_t samples;       /* observed ones */
     size_t queries, keys; /* height * width, and tokens or pixels */
 };
 

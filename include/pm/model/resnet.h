@@ -12,8 +12,8 @@ struct pm_resnet {
     struct pm_norm norm1, norm2;
     struct pm_conv conv1, conv2;
     bool has_time, has_shortcut;
-    struct pm_linear time;    /* [time channels → out], of SiLU(time embedding) */
-    struct pm_conv shortcut;  /* 1x1, where in != out */
+    struct pm_linear time;   /* [time channels → out], of SiLU(time embedding) */
+    struct pm_conv shortcut; /* 1x1, where in != out */
 };
 
 /** @param time_channels  0 for a VAE's block, which has no time

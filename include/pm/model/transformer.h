@@ -7,15 +7,15 @@
 #include "pm/model/weights.h"
 
 struct pm_transformer_block {
-    struct pm_norm norm1, norm2, norm3;   /* layer norms, eps 1e-5 */
-    struct pm_linear self_qkv, self_out;  /* [C → 3C] without bias, [C → C] */
+    struct pm_norm norm1, norm2, norm3;            /* layer norms, eps 1e-5 */
+    struct pm_linear self_qkv, self_out;           /* [C → 3C] without bias, [C → C] */
     struct pm_linear cross_q, cross_kv, cross_out; /* kv: [context → 2C] */
-    struct pm_linear feed_in, feed_out;   /* [C → 8C], GEGLU, [4C → C] */
+    struct pm_linear feed_in, feed_out;            /* [C → 8C], GEGLU, [4C → C] */
 };
 
 struct pm_transformer {
     size_t channels, context_channels, heads, groups, depth;
-    struct pm_norm norm; /* group norm, eps 1e-6 */
+    struct pm_norm norm;                /* group norm, eps 1e-6 */
     struct pm_linear proj_in, proj_out; /* 1x1 convolution or linear: the same over channels last */
     struct pm_transformer_block *blocks; /* [depth], in the model's memory */
 };
@@ -24,8 +24,8 @@ struct pm_transformer {
 PM_MUST_CHECK bool pm_transformer_load(struct pm_transformer *transformer,
                                        struct pm_weights *weights, size_t channels,
                                        size_t context_channels, size_t heads, size_t depth,
-                                       size_t groups, struct pm_error *err, const char *format,
-                                       ...) PM_NAME_FORMAT(9, 10);
+                                       size_t groups, struct pm_error *err, const char *format, ...)
+    PM_NAME_FORMAT(9, 10);
 
 /** Keys and values of the prompts for each block, computed once a prompt: they do not depend on
  *  the latent. @param context  [B, tokens, context channels]

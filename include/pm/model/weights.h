@@ -2,7 +2,8 @@
  *
  *  A network is described by asking for its tensors by name and shape; each is converted to
  *  float32, packed and kept in the model's memory. At the end, a tensor that nobody asked for is
- *  an error: the file is of an architecture that would be run wrongly. Names are given printf-like. */
+ *  an error: the file is of an architecture that would be run wrongly. Names are given printf-like.
+ */
 #ifndef PM_MODEL_WEIGHTS_H
 #define PM_MODEL_WEIGHTS_H
 #include "pm/base/arena.h"
@@ -37,19 +38,17 @@ void pm_weights_close(struct pm_weights *weights);
 PM_MUST_CHECK bool pm_weights_check_all_used(const struct pm_weights *weights,
                                              struct pm_error *err);
 
-bool pm_weights_has(const struct pm_weights *weights, const char *format, ...)
-    PM_NAME_FORMAT(2, 3);
+bool pm_weights_has(const struct pm_weights *weights, const char *format, ...) PM_NAME_FORMAT(2, 3);
 
 /** The [rows, columns] tensor as float32 in the model's memory. */
 PM_MUST_CHECK bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t rows,
-                                     size_t columns, struct pm_error *err, const char *format,
-                                     ...) PM_NAME_FORMAT(6, 7);
+                                     size_t columns, struct pm_error *err, const char *format, ...)
+    PM_NAME_FORMAT(6, 7);
 
 /** "<name>.weight" [out, in] (or [out, in, 1, 1]) and with PM_BIAS "<name>.bias". */
 PM_MUST_CHECK bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights,
-                                     size_t out, size_t in, enum pm_bias bias,
-                                     struct pm_error *err, const char *format, ...)
-    PM_NAME_FORMAT(7, 8);
+                                     size_t out, size_t in, enum pm_bias bias, struct pm_error *err,
+                                     const char *format, ...) PM_NAME_FORMAT(7, 8);
 
 /** Several linears of one input as one, their outputs side by side (q, k and v).
  *  @param names  ends with NULL; each becomes "<prefix>.<name>" */
