@@ -5,8 +5,8 @@
 #
 # BUILD is one build folder or several; PATTERN, a shell pattern, picks tests by their path
 # ("*unit/test_json*"). Silent but for what is wrong; the last line is "N passed, N failed". A test
-# that crashes, runs out of time, stops early or says nothing counts as one that failed. Exit status:
-# 0, or 1 when something failed.
+# that crashes, runs out of time, stops early or says nothing counts as one that failed. Exit
+# status: 0, or 1 when something failed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 pattern=${1:-*}
@@ -95,8 +95,8 @@ run_single_programs()
     done
 }
 
-# One at a time: they measure how much CPU time they take. Each rank has a file for its output, which
-# mpirun could mix up.
+# One at a time: they measure how much CPU time they take. Each rank has a file for its output,
+# which mpirun could mix up.
 run_mpi_programs()
 {
     rank_counts="1 2 3 4"

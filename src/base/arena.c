@@ -5,7 +5,11 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-enum { ALIGNMENT = 64 }; /* bytes: a cache line, and an AVX-512 register */
+enum {
+    ALIGNMENT = 64,       /* bytes: a cache line, and an AVX-512 register */
+    HUGE_PAGE = 2 << 20,  /* bytes; where they are larger, the end has small ones */
+    ADVISE_COLLAPSE = 25, /* MADV_COLLAPSE, Linux 6.1, which older C libraries do not name */
+};
 
 void pm_arena_init(struct pm_arena *arena, size_t capacity)
 {
@@ -20,6 +24,19 @@ void pm_arena_free(struct pm_arena *arena)
 {
     if (arena->base) munmap(arena->base, arena->capacity);
     *arena = (struct pm_arena){0};
+}
+
+void pm_arena_seal(struct pm_arena *arena)
+{
+    size_t kept = (arena->used + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    if (kept < arena->capacity) {
+        munmap(arena->base + kept, arena->capacity - kept);
+        arena->capacity = kept;
+    }
+    /* Shared memory comes in small pages on most systems, whatever was asked for at its start.
+     * This asks for huge ones now; where the kernel cannot, small ones do. */
+    madvise(arena->base, arena->capacity, ADVISE_COLLAPSE);
+    mprotect(arena->base, arena->capacity, PROT_READ);
 }
 
 void *pm_arena_bytes(struct pm_arena *arena, size_t bytes)

@@ -18,6 +18,11 @@ size_t pm_model_scratch_bytes(void)
     return SCRATCH_BYTES;
 }
 
+size_t pm_model_weights_bytes(void)
+{
+    return WEIGHTS_BYTES;
+}
+
 static bool join(char path[PM_CONFIG_PATH_BYTES], const char *folder, const char *name,
                  struct pm_error *err)
 {
@@ -117,37 +122,66 @@ bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder, stru
     return pm_tokenizer_load(out, path, err);
 }
 
-static bool load(struct pm_model *m, const char *folder, struct pm_error *err)
+bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *err)
+{
+    *out = (struct pm_model){0};
+    return check_index(folder, err) && pm_model_load_tokenizer(&out->tokenizer, folder, err);
+}
+
+/** What lies at the start of the weights' memory, with pointers into it. */
+struct networks {
+    struct pm_text_encoder text_encoder;
+    struct pm_unet unet;
+    struct pm_vae vae;
+    char fingerprint[PM_HASH_TEXT_BYTES];
+};
+
+bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
+                           const char *folder, struct pm_error *err)
 {
     char path[PM_CONFIG_PATH_BYTES];
-    PM_TRY(check_index(folder, err));
-    PM_TRY(pm_model_load_tokenizer(&m->tokenizer, folder, err));
+    PM_ASSERT(memory->used == 0);
+    struct networks *n = pm_arena_bytes(memory, sizeof *n);
     PM_TRY(join(path, folder, "text_encoder", err));
-    PM_TRY(pm_text_encoder_load(&m->text_encoder, path, &m->weights, err));
+    PM_TRY(pm_text_encoder_load(&n->text_encoder, path, memory, err));
     PM_TRY(join(path, folder, "unet", err));
-    PM_TRY(pm_unet_load(&m->unet, path, &m->weights, err));
+    PM_TRY(pm_unet_load(&n->unet, path, memory, err));
     PM_TRY(join(path, folder, "vae", err));
-    PM_TRY(pm_vae_load(&m->vae, path, &m->weights, err));
-    if (m->unet.config.context_channels != m->text_encoder.channels)
+    PM_TRY(pm_vae_load(&n->vae, path, memory, err));
+    if (n->unet.config.context_channels != n->text_encoder.channels)
         return pm_fail(err, PM_E_FORMAT,
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", folder,
-                       m->unet.config.context_channels, m->text_encoder.channels);
-    if (m->unet.config.in_channels != m->vae.config.latent_channels)
+                       n->unet.config.context_channels, n->text_encoder.channels);
+    if (n->unet.config.in_channels != n->vae.config.latent_channels)
         return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu",
-                       folder, m->unet.config.in_channels, m->vae.config.latent_channels);
-    if (pm_tokenizer_size(m->tokenizer) > m->text_encoder.vocabulary)
+                       folder, n->unet.config.in_channels, n->vae.config.latent_channels);
+    if (pm_tokenizer_size(opened->tokenizer) > n->text_encoder.vocabulary)
         return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
-                       folder, pm_tokenizer_size(m->tokenizer), m->text_encoder.vocabulary);
-    return fingerprint(m->fingerprint, folder, err);
+                       folder, pm_tokenizer_size(opened->tokenizer), n->text_encoder.vocabulary);
+    return fingerprint(n->fingerprint, folder, err);
+}
+
+void pm_model_attach(struct pm_model *model)
+{
+    PM_ASSERT(model->weights.used >= sizeof(struct networks));
+    const struct networks *n = (const struct networks *)model->weights.base;
+    model->text_encoder = n->text_encoder;
+    model->unet = n->unet;
+    model->vae = n->vae;
+    memcpy(model->fingerprint, n->fingerprint, sizeof model->fingerprint);
 }
 
 bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err)
 {
-    *out = (struct pm_model){0};
+    PM_TRY(pm_model_open(out, folder, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (load(out, folder, err)) return true;
-    pm_model_free(out);
-    return false;
+    if (!pm_model_load_weights(&out->weights, out, folder, err)) {
+        pm_model_free(out);
+        return false;
+    }
+    pm_arena_seal(&out->weights);
+    pm_model_attach(out);
+    return true;
 }
 
 void pm_model_free(struct pm_model *model)

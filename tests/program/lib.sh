@@ -14,7 +14,7 @@ bad_facts=0
 clean_up()
 {
     status=$?
-    [ -z "$job" ] || kill -9 "$job" 2>/dev/null
+    [ -z "$job" ] || kill "$job" 2>/dev/null # mpirun ends its ranks
     rm -rf "$work"
     [ "$status" -ne 0 ] || [ "$bad_facts" -eq 0 ] || status=1
     exit "$status"

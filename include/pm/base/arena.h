@@ -22,6 +22,11 @@ struct pm_arena {
 void pm_arena_init(struct pm_arena *arena, size_t capacity);
 void pm_arena_free(struct pm_arena *arena);
 
+/** Nothing more is written: give back the room that was not used, ask once more for huge pages, and
+ *  make the rest read-only, for the hardware to see to. An arena that shares memory
+ *  (shared_arena.h) is sealed in each process. */
+void pm_arena_seal(struct pm_arena *arena);
+
 /** @return uninitialised room for @p n floats, 64-byte aligned, owned by @p arena. Never NULL:
  *  too small an arena ends the job with the size it needed. */
 float *pm_arena_floats(struct pm_arena *arena, size_t n);

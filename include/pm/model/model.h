@@ -15,13 +15,30 @@ struct pm_model {
     struct pm_text_encoder text_encoder;
     struct pm_unet unet;
     struct pm_vae vae;
-    struct pm_arena weights;
+    struct pm_arena weights;              /* owned; read-only */
     char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result */
 };
 
 /** Load and pack everything. @return true, *out owned by the caller (pm_model_free) */
 PM_MUST_CHECK bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err);
 void pm_model_free(struct pm_model *model);
+
+/** The same in three steps, for ranks that share the weights. Each opens the model. One loads the
+ *  weights into an arena, which all of them then have as model->weights, at one address. Each
+ *  attaches.
+ *
+ *  This reads all but the networks. @return true, *out owned by the caller (pm_model_free) */
+PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *err);
+
+/** Load and pack the networks. @param memory  empty; all that is loaded lives there */
+PM_MUST_CHECK bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
+                                         const char *folder, struct pm_error *err);
+
+/** Find the networks in model->weights, where pm_model_load_weights has put them. */
+void pm_model_attach(struct pm_model *model);
+
+/** Room for the weights of anything: address space only. */
+size_t pm_model_weights_bytes(void);
 
 /** The tokenizer alone: enough to plan a run. *out is owned by the caller. */
 PM_MUST_CHECK bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder,

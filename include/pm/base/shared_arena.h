@@ -1,0 +1,39 @@
+/** @file shared_arena.h  An arena that other processes of this host read, at the same address.
+ *
+ *  Pointers into it that are stored in it are good in every process. One process creates the
+ *  arena, sends the offer, which is plain bytes, and fills the arena; the others attach, before or
+ *  after that. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and
+ *  which is gone when the last process is, however it ends.
+ *
+ *  All that fails here fails because of the system; callers go on with memory of their own. */
+#ifndef PM_BASE_SHARED_ARENA_H
+#define PM_BASE_SHARED_ARENA_H
+#include "pm/base/arena.h"
+#include "pm/base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Where the memory of a shared arena is found. */
+struct pm_arena_offer {
+    pid_t process;
+    int file;               /* a descriptor of that process */
+    uint64_t device, inode; /* of that file, so that another one is not taken for it */
+    void *base;
+    size_t capacity; /* bytes */
+};
+
+/** @param name  shown in /proc/PID/maps, as "/memfd:<name>"
+ *  @return true, *out owned by the caller (pm_arena_free) and *offer too (pm_arena_offer_close);
+ *  else false, nothing owned, and err tells what the system refused */
+PM_MUST_CHECK bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer,
+                                          const char *name, size_t capacity, struct pm_error *err);
+
+/** The same memory, to read only. Nothing may be taken from it; `used` is 0 and for the caller to
+ *  set. @return true, *out owned by the caller (pm_arena_free); else as above */
+PM_MUST_CHECK bool pm_shared_arena_attach(struct pm_arena *out, const struct pm_arena_offer *offer,
+                                          struct pm_error *err);
+
+/** No one can attach any more; whoever has, keeps the memory. For the process that created it. */
+void pm_arena_offer_close(struct pm_arena_offer *offer);
+#endif
