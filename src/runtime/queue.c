@@ -52,7 +52,7 @@ struct manager {
     struct outbox *outboxes; /* [ranks] owned */
     int ranks, left;         /* left: ranks that have sent LEAVE */
     bool stopped;
-    double next_tick; /* pm_clock_seconds */
+    double next_tick, last_request; /* pm_clock_seconds */
 };
 
 struct pm_queue {
@@ -62,7 +62,10 @@ struct pm_queue {
 };
 
 static const double tick_seconds = 0.2;
-enum { LONGEST_NAP = 1000000 }; /* nanoseconds, of the manager */
+/* The manager's naps, in nanoseconds: short ones while requests come often, as they do when edits are
+   short and a nap is a share of them. */
+enum { LONGEST_NAP = 1000000, LONGEST_BUSY_NAP = 100000 };
+static const double busy_seconds = 0.1;
 
 static void tick_when_due(struct manager *m)
 {
@@ -83,8 +86,13 @@ static int receive_request(struct manager *m, struct request *request)
         int arrived;
         MPI_Test(&receive, &arrived, &status);
         tick_when_due(m);
-        if (arrived) return status.MPI_SOURCE;
-        nap = pm_clock_nap(nap, LONGEST_NAP);
+        double now = pm_clock_seconds();
+        if (arrived) {
+            m->last_request = now;
+            return status.MPI_SOURCE;
+        }
+        nap = pm_clock_nap(nap,
+                           now - m->last_request < busy_seconds ? LONGEST_BUSY_NAP : LONGEST_NAP);
     }
 }
 
@@ -97,9 +105,12 @@ static void empty_outbox(struct outbox *box)
 
 static bool may_hand_out(struct manager *m)
 {
-    if (m->handed_out == m->count) return false;
     if (!m->stopped && m->callbacks.stop) m->stopped = m->callbacks.stop(m->callbacks.self);
-    return !m->stopped;
+    if (m->stopped) return false;
+    while (m->handed_out < m->count && m->callbacks.skips &&
+           m->callbacks.skips(m->callbacks.self, m->items[m->handed_out]))
+        m->handed_out++;
+    return m->handed_out < m->count;
 }
 
 static void answer_ask(struct manager *m, int rank)

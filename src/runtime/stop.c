@@ -67,6 +67,11 @@ bool pm_stop_requested(struct pm_stop *stop)
     return reason != NULL;
 }
 
+double pm_stop_seconds_left(const struct pm_stop *stop)
+{
+    return fmax(stop->deadline_seconds - pm_clock_seconds(), 0.0);
+}
+
 const char *pm_stop_reason(const struct pm_stop *stop)
 {
     return atomic_load(&stop->reason);

@@ -72,6 +72,9 @@ int pm_world_set_threads(const struct pm_world *world, int threads)
     int cores = bound > omp_get_num_procs() ? bound : omp_get_num_procs();
     int spare = cores > bound ? 0 : node_cores - threads * world->ranks_on_node;
 
+    pm_log(PM_LOG_DEBUG, "on %s with %d thread%s and %d core%s", world->host, threads,
+           threads == 1 ? "" : "s", cores, cores == 1 ? "" : "s");
+
     /* of all ranks: the fewest cores, and the fewest of a host for its ranks' threads */
     int room[2] = {cores, spare}, least[2];
     MPI_Allreduce(room, least, 2, MPI_INT, MPI_MIN, MPI_COMM_WORLD);

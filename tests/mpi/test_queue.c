@@ -19,6 +19,7 @@ struct seen {
     size_t reports, reported[ITEMS], done, failed;
     double seconds;
     size_t ticks, stop_after;
+    size_t asked[ITEMS]; /* whether to skip each item */
     useconds_t payload_microseconds;
 };
 
@@ -60,6 +61,18 @@ static bool stop(void *self)
     return seen->given >= seen->stop_after;
 }
 
+static bool is_skipped(size_t index)
+{
+    return index % 3 != 1;
+}
+
+static bool skips(void *self, size_t index)
+{
+    struct seen *seen = self;
+    if (index < ITEMS) seen->asked[index]++;
+    return is_skipped(index);
+}
+
 static void tick(void *self)
 {
     ((struct seen *)self)->ticks++;
@@ -68,7 +81,8 @@ static void tick(void *self)
 /* The manager's callbacks into @p seen. */
 static struct pm_queue *open_queue(struct seen *seen, const size_t *items, size_t count)
 {
-    struct pm_queue_callbacks callbacks = {seen, payload, reported, stop, tick};
+    struct pm_queue_callbacks callbacks = {
+        .self = seen, .payload = payload, .reported = reported, .stop = stop, .tick = tick};
     bool first = world.rank == 0;
     return pm_queue_open(MPI_COMM_WORLD, first ? items : NULL, first ? count : 0,
                          first ? &callbacks : NULL);
@@ -124,7 +138,7 @@ static void fill_items(size_t items[ITEMS])
 
 /* CPU time that a wait of about a second may take. Naps take under 0.02 s; one who spins takes his
    share of a core, which on a loaded machine can be as little as 0.15 s. */
-static const double quiet_seconds = 0.05;
+static const double quiet_seconds = 0.1;
 
 static double cpu_seconds(void)
 {
@@ -205,6 +219,53 @@ static void nothing_is_handed_out_after_the_predicate_says_stop(void **state)
     pm_queue_close(queue);
     assert_int_equal(handed_out(mine, 1), 5);
     assert_on_all_ranks(MPI_COMM_WORLD, world.rank != 0 || seen.reports == 5);
+}
+
+/* Many in a row, the first and the last of the list among them. */
+static void skipped_items_go_to_nobody_and_all_others_are_done(void **state)
+{
+    (void)state;
+    size_t items[ITEMS], right = 0, wanted = 0;
+    fill_items(items);
+    struct seen seen = new_seen();
+    int mine[ITEMS] = {0}, all[ITEMS];
+    struct pm_queue_callbacks callbacks = {
+        .self = &seen, .payload = payload, .reported = reported, .skips = skips};
+    struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, items, ITEMS, &callbacks);
+    bool payloads = work_all(queue, mine);
+    pm_queue_close(queue);
+    MPI_Allreduce(mine, all, ITEMS, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    for (size_t i = 0; i < ITEMS; i++) {
+        wanted += !is_skipped(i);
+        right += all[i] == !is_skipped(i);
+    }
+    size_t once = 0;
+    for (size_t i = 0; i < ITEMS; i++) once += seen.asked[i] == 1;
+    assert_on_all_ranks(MPI_COMM_WORLD, payloads);
+    assert_int_equal(right, ITEMS);
+    assert_on_all_ranks(MPI_COMM_WORLD, world.rank != 0 || seen.reports == wanted);
+    assert_on_all_ranks(MPI_COMM_WORLD, world.rank != 0 || once == ITEMS);
+}
+
+static bool skips_all(void *self, size_t index)
+{
+    (void)self;
+    (void)index;
+    return true;
+}
+
+static void a_list_of_skipped_items_gives_nothing(void **state)
+{
+    (void)state;
+    size_t items[ITEMS];
+    fill_items(items);
+    struct seen seen = new_seen();
+    struct pm_work work;
+    struct pm_queue_callbacks callbacks = {.self = &seen, .payload = payload, .skips = skips_all};
+    struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, items, ITEMS, &callbacks);
+    bool first = pm_queue_next(queue, &work), second = pm_queue_next(queue, &work);
+    pm_queue_close(queue);
+    assert_on_all_ranks(MPI_COMM_WORLD, !first && !second && seen.given == 0);
 }
 
 static void any_rank_can_stop_the_queue_for_all(void **state)
@@ -324,6 +385,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_empty_list_gives_nothing_ever),
         cmocka_unit_test(fewer_items_than_ranks_leave_the_rest_without),
         cmocka_unit_test(nothing_is_handed_out_after_the_predicate_says_stop),
+        cmocka_unit_test(skipped_items_go_to_nobody_and_all_others_are_done),
+        cmocka_unit_test(a_list_of_skipped_items_gives_nothing),
         cmocka_unit_test(any_rank_can_stop_the_queue_for_all),
         cmocka_unit_test(the_others_do_the_work_of_a_rank_that_leaves),
         cmocka_unit_test(waiting_for_an_answer_costs_no_time),

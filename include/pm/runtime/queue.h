@@ -49,6 +49,9 @@ struct pm_queue_callbacks {
     void (*reported)(void *self, const struct pm_work_result *result);
     /** @return true to hand out nothing more; asked before each item, not again once true */
     bool (*stop)(void *self);
+    /** @return true to pass over an item, which nobody will get; asked once, before it would be
+     *  handed out */
+    bool (*skips)(void *self, size_t index);
     /** Called about five times a second, also while nothing else happens. */
     void (*tick)(void *self);
 };

@@ -31,6 +31,9 @@ void pm_stop_init(struct pm_stop *stop, const char *halt_file, double limit_seco
  *  a second at most. Any thread may ask. */
 bool pm_stop_requested(struct pm_stop *stop);
 
+/** @return until the time limit is reached; infinite without one, never below 0 */
+double pm_stop_seconds_left(const struct pm_stop *stop);
+
 /** @return why, to follow "stopping: "; NULL as long as there is no reason */
 const char *pm_stop_reason(const struct pm_stop *stop);
 #endif
