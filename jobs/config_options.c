@@ -15,8 +15,9 @@ static const struct argp_option options[] = {
     {"width", 'W', "N", 0, "of the pictures, in pixels; 0: as the model was trained", 0},
     {"height", 'H', "N", 0, "of the pictures, in pixels; 0: as the model was trained", 0},
     {"threads", 't', "N", 0, "threads of each rank", 0},
-    {"time-limit", 'T', "SECONDS", 0, "begin no edit after so long", 0},
+    {"time-limit", 'T', "SECONDS", 0, "begin no edit that cannot be finished within so long", 0},
     {"halt-file", 'x', "FILE", 0, "stop when this file appears", 0},
+    {"retry-failed", 'r', NULL, 0, "try again what failed before (run only)", 0},
     {"log", 'l', "LEVEL", 0, "error, warning, info or debug", 0},
     {0}};
 
@@ -60,6 +61,10 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         o->log_level = (enum pm_log_level)level;
         return 0;
     }
+    if (flag == 'r') {
+        o->retries_failed = true;
+        return 0;
+    }
     if (flag == ARGP_KEY_ARG && !o->config_path) {
         o->config_path = arg;
         return 0;
@@ -88,7 +93,8 @@ bool config_options_parse(struct config_options *out, int argc, char **argv, con
                           bool speaks, bool *helped)
 {
     char name[64];
-    struct argp argp = {.options = options, .parser = parse_option, .args_doc = "CONFIG", .doc = doc};
+    struct argp argp = {
+        .options = options, .parser = parse_option, .args_doc = "CONFIG", .doc = doc};
     *out = (struct config_options){.log_level = PM_LOG_INFO};
     *helped = asks_for_help(argc, argv);
     snprintf(name, sizeof name, "promptmill %s", argv[0]);

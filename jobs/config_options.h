@@ -12,6 +12,7 @@ struct config_options {
     struct pm_config_override overrides[MAX_OVERRIDES];
     size_t override_count;
     enum pm_log_level log_level;
+    bool retries_failed; /* --retry-failed */
 };
 
 /** Parse with argp. On wrong usage, prints it (if @p speaks: one rank is enough) and returns

@@ -26,6 +26,7 @@ struct exporting {
     const struct pm_store *store;
     const struct store_options *options;
     const struct pm_store_shape *shape;
+    size_t maps; /* which capture words are drawn from; capture_count: none */
     const char *folder;
     struct pm_sheet sheet;
     size_t edits, drawn; /* to draw in all, drawn so far */
@@ -55,7 +56,6 @@ static bool edit_read(struct edit *e, const struct exporting *x, size_t source_e
 {
     const struct pm_store_shape *s = x->shape;
     struct pm_store_row row;
-    size_t map = s->map_height * s->map_width * s->tokens;
     *e = (struct edit){0};
     PM_TRY(pm_store_read_rows(&row, x->store, entry, 1, err));
     PM_TRY(pm_store_read_prompt(&e->source, x->store, source_entry, err));
@@ -71,10 +71,36 @@ static bool edit_read(struct edit *e, const struct exporting *x, size_t source_e
         if (!e->mask) pm_die("no memory for a mask");
         PM_TRY(pm_store_read_blend_mask(e->mask, x->store, entry, err));
     }
-    if (map == 0) return true;
-    e->maps = malloc(map * sizeof *e->maps);
-    if (!e->maps) pm_die("no memory for %zu floats of maps", map);
-    return pm_store_read_cross_mean(e->maps, x->store, entry, err);
+    if (x->maps == s->capture_count) return true;
+    size_t floats = pm_store_attention_floats(x->store, x->maps);
+    e->maps = malloc(floats * sizeof *e->maps);
+    if (!e->maps) pm_die("no memory for %zu floats of maps", floats);
+    return pm_store_read_attention(e->maps, x->store, x->maps, entry, err);
+}
+
+/* @return the first capture that is one map a word: cross-attention, averaged over all else */
+static size_t find_maps(const struct pm_store_shape *shape)
+{
+    size_t i = 0;
+    for (; i < shape->capture_count; i++) {
+        const struct pm_store_capture *c = &shape->captures[i];
+        if (!c->is_self && c->steps <= 1 && c->layers <= 1 && c->heads <= 1) break;
+    }
+    return i;
+}
+
+/* The columns of the maps that are a word's. @return how many */
+static size_t word_columns(size_t *columns, const struct pm_store_prompt *prompt, size_t word,
+                           const struct pm_store_capture *capture)
+{
+    size_t n = 0;
+    if (capture->is_of_words) {
+        columns[0] = word;
+        return 1;
+    }
+    for (size_t t = 0; t < prompt->tokens; t++)
+        if (prompt->token_word[t] == (int32_t)word) columns[n++] = t;
+    return n;
 }
 
 /* The words of the prompt with their maps; *memory is to be freed after the words are drawn. */
@@ -82,26 +108,26 @@ static size_t list_words(struct pm_strip_word **words, float **memory, const str
                          const struct exporting *x)
 {
     const struct pm_store_prompt *prompt = e->target.memory ? &e->target : &e->source;
-    size_t pixels = x->shape->map_height * x->shape->map_width, count = 0;
+    const struct pm_store_capture *capture = &x->shape->captures[e->maps ? x->maps : 0];
+    size_t pixels = capture->height * capture->width, count = 0;
     *words = calloc(prompt->words + 1, sizeof **words);
     *memory = malloc((prompt->words * pixels + 1) * sizeof **memory);
-    size_t *tokens = malloc((prompt->tokens + 1) * sizeof *tokens);
-    if (!*words || !*memory || !tokens) pm_die("no memory for %zu words", prompt->words);
+    size_t *columns = malloc((prompt->tokens + 1) * sizeof *columns);
+    if (!*words || !*memory || !columns) pm_die("no memory for %zu words", prompt->words);
     for (size_t w = 0; e->maps && w < prompt->words; w++) {
-        size_t n = 0;
-        for (size_t t = 0; t < prompt->tokens; t++)
-            if (prompt->token_word[t] == (int32_t)w) tokens[n++] = t;
+        size_t n = word_columns(columns, prompt, w, capture);
         if (n == 0) continue;
         float *map = *memory + count * pixels;
-        pm_heat_map_of_word(map, e->maps, pixels, x->shape->tokens, tokens, n);
-        (*words)[count++] =
-            (struct pm_strip_word){.text = prompt->word[w],
-                                   .picture = e->target.memory ? &e->target_image : &e->source_image,
-                                   .map = map,
-                                   .map_height = x->shape->map_height,
-                                   .map_width = x->shape->map_width};
+        pm_heat_map_of_word(map, e->maps, pixels,
+                            capture->is_of_words ? x->shape->words : x->shape->tokens, columns, n);
+        (*words)[count++] = (struct pm_strip_word){.text = prompt->word[w],
+                                                   .picture = e->target.memory ? &e->target_image
+                                                                               : &e->source_image,
+                                                   .map = map,
+                                                   .map_height = capture->height,
+                                                   .map_width = capture->width};
     }
-    free(tokens);
+    free(columns);
     return count;
 }
 
@@ -130,7 +156,8 @@ static bool write_image(const struct exporting *x, const struct pm_image *image,
 static bool begin_sheet(struct exporting *x, struct pm_error *err)
 {
     char title[256];
-    size_t first = x->drawn, count = x->edits - first < SHEET_EDITS ? x->edits - first : SHEET_EDITS;
+    size_t first = x->drawn,
+           count = x->edits - first < SHEET_EDITS ? x->edits - first : SHEET_EDITS;
     size_t width = x->shape->image_width, height = x->shape->image_height;
     size_t side = width > height ? width : height;
     if (side > SHEET_TILE_MAX) {
@@ -264,6 +291,9 @@ static bool export_png(const struct pm_store *store, const struct store_options 
                        struct pm_error *err)
 {
     char folder[4096];
+    if (!pm_store_shape_of(store)->images)
+        return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
+                       options->store);
     size_t length = strlen(options->store);
     if (length > 3 && strcmp(options->store + length - 3, ".h5") == 0) length -= 3;
     if (options->out)
@@ -274,8 +304,10 @@ static bool export_png(const struct pm_store *store, const struct store_options 
         return pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", folder, strerror(errno));
     struct exporting x = {
         .store = store, .options = options, .shape = pm_store_shape_of(store), .folder = folder};
+    x.maps = find_maps(x.shape);
     PM_TRY(for_each_item(&x, count_item, err));
-    if (x.edits == 0) return pm_fail(err, PM_E_INPUT, "%s has no finished edits yet", options->store);
+    if (x.edits == 0)
+        return pm_fail(err, PM_E_INPUT, "%s has no finished edits yet", options->store);
     bool ok = for_each_item(&x, draw_item, err);
     pm_sheet_free(&x.sheet);
     if (ok) printf("%zu strips in %s/", x.drawn, folder);

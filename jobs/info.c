@@ -24,14 +24,15 @@ static void print_sites(const struct pm_unet *unet)
     struct pm_attention_site sites[512];
     size_t side = unet->config.sample_size;
     size_t count = pm_unet_attention_sites(unet, side, side, NULL);
-    printf("attention     %zu layers, half of them on words\n", count);
+    printf("attention     %zu layers, half of them on words (cross), half on pixels (self)\n",
+           count);
     if (count > sizeof sites / sizeof *sites) return;
     pm_unet_attention_sites(unet, side, side, sites);
     static const char *const places[] = {"down", "mid", "up"};
     for (size_t i = 0; i < count; i++)
-        if (sites[i].is_cross)
-            printf("  layer %-5zu %s, %zu x %zu pixels, %zu heads\n", sites[i].layer,
-                   places[sites[i].place], sites[i].width, sites[i].height, sites[i].heads);
+        printf("  layer %-5zu on %s, %s, %zu x %zu pixels, %zu heads\n", sites[i].layer,
+               sites[i].is_cross ? "words" : "pixels", places[sites[i].place], sites[i].width,
+               sites[i].height, sites[i].heads);
 }
 
 static void print_model(const struct pm_model *m, const struct pm_schedule_config *schedule,

@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-static const char doc[] =
-    "\nCheck a run without computing: every problem with its line, the tokens and alignment of each "
-    "edit with --log debug, and what the run would take.";
+static const char doc[] = "\nCheck a run without computing: every problem with its line, the "
+                          "tokens and alignment of each "
+                          "edit with --log debug, and what the run would take.";
 
 static void print_tokens(const char *prompt, const struct pm_tokens *tokens,
                          const struct pm_tokenizer *tokenizer)
@@ -33,7 +33,8 @@ static void print_alignment(const struct pm_tokens *source, const struct pm_prep
         if (d[n] != 0.0f) printf(" its own x %g", (double)d[n]);
         for (size_t w = 0; w < PM_TOKENS; w++)
             if (a[w * PM_TOKENS + n] != 0.0f)
-                printf(" <- %s x %g", w < source->count ? pm_token_text(tokenizer, source->ids[w]) : "(padding)",
+                printf(" <- %s x %g",
+                       w < source->count ? pm_token_text(tokenizer, source->ids[w]) : "(padding)",
                        (double)a[w * PM_TOKENS + n]);
         printf("   steps %zu to %zu\n", target->map.begin[n], target->map.end[n]);
     }
@@ -57,13 +58,27 @@ static void print_line(const struct run_plan *plan, size_t item)
     run_plan_line_free(&line);
 }
 
+static void print_bytes(const struct run_plan *plan)
+{
+    struct pm_store_dataset datasets[PM_STORE_MAX_DATASETS];
+    size_t count = pm_store_datasets(datasets, &plan->shape);
+    uint64_t all = 0;
+    for (size_t i = 0; i < count; i++) {
+        printf("  %-24s %20llu bytes\n", datasets[i].path, (unsigned long long)datasets[i].bytes);
+        all += datasets[i].bytes;
+    }
+    printf("  %-24s %20llu bytes, and about %llu of the file's own\n", "in all",
+           (unsigned long long)all, (unsigned long long)(pm_store_bytes(&plan->shape) - all));
+}
+
 static int print_plan(const struct run_plan *plan, enum pm_log_level level)
 {
     const struct pm_edit_settings *s = plan->settings;
+    struct pm_error err = {0};
     for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
-    printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n", plan->manifest.path,
-           plan->manifest.count, plan->edits, plan->failed_edits);
+    printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
+           plan->manifest.path, plan->manifest.count, plan->edits, plan->failed_edits);
     printf("model       %s, fingerprint %s\n", plan->config->model, s->model->fingerprint);
     printf("pictures    %zu x %zu, from latents of %zu x %zu\n", plan->shape.image_width,
            plan->shape.image_height, s->latent_width, s->latent_height);
@@ -73,6 +88,11 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
     printf("computing   %.0f UNet samples\n", plan->cost);
     printf("store       %s: %.1f MB\n", plan->config->store ? plan->config->store : "(none named)",
            (double)pm_store_bytes(&plan->shape) / 1e6);
+    print_bytes(plan);
+    if (!run_plan_check_bytes(plan, &err)) {
+        pm_log(PM_LOG_ERROR, "%s", err.message);
+        return PM_EXIT_INPUT;
+    }
     return plan->problem_count ? PM_EXIT_INPUT : PM_EXIT_DONE;
 }
 
@@ -83,6 +103,7 @@ int verb_plan(int argc, char **argv)
     struct pm_model model = {0};
     struct pm_schedule schedule;
     struct pm_edit_settings settings;
+    struct run_captures captures = {0};
     struct run_plan plan = {0};
     struct pm_error err = {0};
     bool helped;
@@ -93,12 +114,13 @@ int verb_plan(int argc, char **argv)
     if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,
                        &err) &&
         pm_model_load(&model, config.model, &err) &&
-        run_settings_make(&settings, &schedule, &config, &model, &err) &&
-        run_plan_make(&plan, &config, &settings, &err))
+        run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
+        run_plan_make(&plan, &config, &settings, &captures, &err))
         status = print_plan(&plan, options.log_level);
     else
         pm_log(PM_LOG_ERROR, "%s", err.message);
     run_plan_free(&plan);
+    run_captures_free(&captures);
     pm_model_free(&model);
     pm_config_free(&config);
     return status;

@@ -1,5 +1,6 @@
 /* promptmill run CONFIG: the main job. Rank 0 plans and hands out; every rank edits. */
 #include "config_options.h"
+#include "load_model.h"
 #include "run_store.h"
 #include "verbs.h"
 
@@ -44,8 +45,9 @@ static bool share_config(struct run *r, const struct config_options *options, st
 
 static bool load_model(struct run *r, struct pm_error *err)
 {
-    bool ok = pm_model_load(&r->model, r->config.model, err) &&
-              run_settings_make(&r->settings, &r->schedule, &r->config, &r->model, err);
+    PM_TRY(load_model_shared(&r->model, &r->world, r->config.model, err));
+    bool ok =
+        run_settings_make(&r->settings, &r->schedule, &r->captures, &r->config, &r->model, err);
     return pm_agree(MPI_COMM_WORLD, ok, err);
 }
 
@@ -72,15 +74,26 @@ static void give_recipe(void *self, size_t item, char **text, size_t *bytes)
 static void take_report(void *self, const struct pm_work_result *result)
 {
     struct run *r = self;
-    r->failed += result->failed;
-    pm_progress_add(&r->progress, result->done, result->failed,
-                    (double)r->plan.items[result->index].cost);
+    double cost = (double)r->plan.items[result->index].cost;
+    r->edited_seconds += result->seconds;
+    r->edited_cost += cost;
+    pm_progress_add(&r->progress, result->done, result->failed, cost);
+}
+
+/* An edit that those done say would not end before the deadline is not begun: a cheaper one may. */
+static bool comes_too_late(void *self, size_t item)
+{
+    const struct run *r = self;
+    double margin = 1.1;
+    if (r->edited_cost <= 0.0) return false;
+    double seconds = margin * (double)r->plan.items[item].cost * r->edited_seconds / r->edited_cost;
+    return seconds > pm_stop_seconds_left(&r->stop);
 }
 
 static bool must_stop(void *self)
 {
     struct run *r = self;
-    return pm_stop_requested(&r->stop);
+    return pm_stop_requested(&r->stop) || pm_lock_is_lost(&r->lock);
 }
 
 static void show_progress(void *self)
@@ -95,40 +108,21 @@ struct editing {
     size_t first_entry;
     struct pm_store_row *rows; /* [1 + targets] as the store had them */
     const struct pm_recipe *recipe;
-    struct pm_tokens *source; /* for the number of tokens */
     const struct pm_prepared *prepared;
     double start_seconds;
-    bool is_source_only; /* no target is pending: the source counts as the edit */
-    size_t done;         /* edits */
+    bool is_source_only;   /* no target is pending: the source counts as the edit */
+    size_t done;           /* edits */
     struct pm_error error; /* of the store */
 };
-
-/* Maps as the store keeps them: the prompt's own tokens, then zeros up to the longest prompt's. */
-static float *trim_maps(const struct editing *e, const float *maps, size_t tokens)
-{
-    const struct pm_store_shape *shape = pm_store_shape_of(e->run->store);
-    size_t pixels = shape->map_height * shape->map_width;
-    float *out = pm_arena_floats(&e->run->scratch, pixels * shape->tokens);
-    for (size_t p = 0; p < pixels; p++)
-        for (size_t t = 0; t < shape->tokens; t++)
-            out[p * shape->tokens + t] = t < tokens ? maps[p * PM_TOKENS + t] : 0.0f;
-    return out;
-}
 
 static void keep_picture(void *self, int target, const struct pm_picture *picture)
 {
     struct editing *e = self;
     size_t index = target == PM_SOURCE_PICTURE ? 0 : (size_t)target + 1;
     if (e->error.code != PM_OK || e->rows[index].state != PM_STORE_PENDING) return;
-    const struct pm_tokens *tokens =
-        target == PM_SOURCE_PICTURE ? e->source : &e->prepared->targets[target].tokens;
     size_t mark = e->run->scratch.used;
-    struct pm_store_payload payload = {.image = picture->image,
-                                       .x_T = target == PM_SOURCE_PICTURE ? picture->x_T : NULL,
-                                       .final_latent = picture->final_latent,
-                                       .trajectory = picture->trajectory,
-                                       .cross_mean = trim_maps(e, picture->cross_mean, tokens->count),
-                                       .blend_mask = picture->blend_mask};
+    struct pm_store_payload payload = run_captures_payload(
+        picture, target == PM_SOURCE_PICTURE, pm_store_shape_of(e->run->store), &e->run->scratch);
     if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
                            pm_clock_seconds() - e->start_seconds, &e->error)) {
         e->rows[index].state = PM_STORE_DONE;
@@ -149,6 +143,57 @@ static bool fail_rest(struct editing *e, const char *message, size_t *failed, st
     return true;
 }
 
+/* Count that the pending pictures are begun; give up those that were begun too often and never
+ * finished. @param left  pictures still to be made */
+static bool begin_entries(struct editing *e, size_t *left, size_t *failed, struct pm_error *err)
+{
+    for (size_t i = 0; i <= e->recipe->target_count; i++) {
+        char message[PM_ERROR_BYTES];
+        uint32_t attempts;
+        if (e->rows[i].state != PM_STORE_PENDING) continue;
+        PM_TRY(pm_store_begin_entry(&attempts, e->run->store, e->first_entry + i, err));
+        (*left)++;
+        if (attempts <= e->run->config.attempts) continue;
+        snprintf(message, sizeof message,
+                 "begun %u times and never finished: each time its rank died, perhaps for want of "
+                 "memory; --retry-failed tries again",
+                 attempts - 1);
+        PM_TRY(pm_store_fail_entry(e->run->store, e->first_entry + i, message, 0.0, err));
+        e->rows[i].state = PM_STORE_FAILED;
+        *failed += i > 0 || e->is_source_only;
+        (*left)--;
+    }
+    return true;
+}
+
+/* An edit of several targets made NaN: do them one by one, so that the others are not lost. */
+static bool edit_one_by_one(struct editing *e, struct pm_prepared *prepared, size_t *failed,
+                            struct pm_error *err)
+{
+    struct run *r = e->run;
+    size_t count = e->recipe->target_count;
+    struct pm_error *errors = malloc((count + 1) * sizeof *errors);
+    if (!errors) pm_die("no memory for %zu targets", count);
+    for (size_t i = 0; i < count; i++) errors[i] = prepared->targets[i].error;
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        struct pm_error why = {0};
+        if (e->rows[i + 1].state != PM_STORE_PENDING || errors[i].code != PM_OK) continue;
+        for (size_t j = 0; j < count; j++) {
+            prepared->targets[j].error = errors[j];
+            if (j != i) prepared->targets[j].error.code = PM_E_INPUT; /* not now */
+        }
+        if (pm_edit_image(&r->settings, e->recipe, prepared, keep_picture, e, &r->scratch, &why))
+            continue;
+        ok = pm_store_fail_entry(r->store, e->first_entry + i + 1, why.message,
+                                 pm_clock_seconds() - e->start_seconds, err);
+        e->rows[i + 1].state = PM_STORE_FAILED;
+        (*failed)++;
+    }
+    free(errors);
+    return ok;
+}
+
 /* Do one item. @return false only when the store cannot be written */
 static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_result *result,
                       struct pm_error *err)
@@ -165,7 +210,6 @@ static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_
     struct editing e = {.run = r,
                         .first_entry = item.first_entry,
                         .recipe = &recipe,
-                        .source = &prepared.source,
                         .prepared = &prepared,
                         .start_seconds = pm_clock_seconds(),
                         .rows = calloc(recipe.target_count + 1, sizeof *e.rows)};
@@ -175,9 +219,13 @@ static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_
     e.is_source_only = true;
     for (size_t i = 1; ok && i <= recipe.target_count; i++)
         if (e.rows[i].state == PM_STORE_PENDING) e.is_source_only = false;
-    if (ok && !pm_edit_image(&r->settings, &recipe, &prepared, keep_picture, &e, &r->scratch, &why)) {
+    size_t left = 0;
+    ok = ok && begin_entries(&e, &left, &result->failed, err);
+    if (ok && left > 0 &&
+        !pm_edit_image(&r->settings, &recipe, &prepared, keep_picture, &e, &r->scratch, &why)) {
         pm_log(PM_LOG_WARNING, "%s: %s", item.id, why.message);
-        ok = fail_rest(&e, why.message, &result->failed, err);
+        ok = recipe.target_count < 2 || edit_one_by_one(&e, &prepared, &result->failed, err);
+        ok = ok && fail_rest(&e, why.message, &result->failed, err);
     }
     if (e.error.code != PM_OK) {
         *err = e.error;
@@ -199,6 +247,7 @@ static void edit_all(struct run *r)
                                            .payload = give_recipe,
                                            .reported = take_report,
                                            .stop = must_stop,
+                                           .skips = comes_too_late,
                                            .tick = show_progress};
     struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, r->order, r->order_count, &callbacks);
     struct pm_work work;
@@ -214,17 +263,24 @@ static void edit_all(struct run *r)
 /* Rank 0: the run's last words and its exit status. */
 static int conclude(struct run *r, size_t edits)
 {
-    size_t failed = r->failed + r->plan.failed_edits;
-    size_t left = edits - (r->progress.done + r->progress.failed);
-    pm_progress_finish(&r->progress);
+    struct pm_error err = {0};
+    size_t failed, left = edits - (r->progress.done + r->progress.failed);
+    if (edits > 0)
+        pm_progress_finish(&r->progress);
+    else
+        pm_log(PM_LOG_INFO, "nothing was left to do");
     if (left > 0) {
+        const char *reason = pm_stop_reason(&r->stop);
+        if (!reason && pm_lock_is_lost(&r->lock))
+            reason = "another run took this one for dead, and the store over";
         pm_log(PM_LOG_INFO, "stopped (%s) with %zu edits left: run the same command again",
-               pm_stop_reason(&r->stop) ? pm_stop_reason(&r->stop) : "asked to", left);
+               reason ? reason : "the time left is too short for them", left);
         return PM_EXIT_UNFINISHED;
     }
+    if (!run_store_count_failed(&failed, r, &err)) pm_die("%s", err.message);
     if (failed > 0)
-        pm_log(PM_LOG_WARNING, "%zu edits failed; `promptmill status %s` says why", failed,
-               r->config.store);
+        pm_log(PM_LOG_WARNING, "%zu pictures could not be made; `promptmill status %s` says why",
+               failed, r->config.store);
     pm_log(PM_LOG_INFO, "the store is %s", r->config.store);
     return failed > 0 ? PM_EXIT_SOME_FAILED : PM_EXIT_DONE;
 }
@@ -235,18 +291,22 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     bool is_root = r->world.rank == 0, ok = true;
     double cost = 0.0;
     PM_TRY(share_config(r, options, err));
+    pm_stop_init(&r->stop, is_root ? r->config.halt_file : NULL, r->config.time_limit_seconds);
+    r->retries_failed = options->retries_failed;
     pm_world_set_threads(&r->world, (int)r->config.threads);
     PM_TRY(load_model(r, err));
     pm_arena_init(&r->scratch, pm_model_scratch_bytes());
     if (is_root) {
-        ok = run_plan_make(&r->plan, &r->config, &r->settings, err);
+        ok = run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, err) &&
+             run_plan_check_bytes(&r->plan, err);
         if (ok) report_problems(&r->plan);
         if (ok && r->plan.failed_edits == r->plan.edits)
             ok = pm_fail(err, PM_E_INPUT, "none of the %zu edits can be done", r->plan.edits);
     }
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     PM_TRY(run_store_open(r, err));
-    if (is_root) ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
+    if (is_root)
+        ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     if (is_root) pm_progress_init(&r->progress, *edits, cost);
     return true;
@@ -267,8 +327,6 @@ int verb_run(int argc, char **argv)
     }
     pm_log_init(options.log_level, r.world.rank, r.world.ranks);
     if (prepare_run(&r, &options, &edits, &err)) {
-        pm_stop_init(&r.stop, r.world.rank == 0 ? r.config.halt_file : NULL,
-                     r.config.time_limit_seconds);
         edit_all(&r);
         if (r.world.rank == 0) status = conclude(&r, edits);
     } else if (r.world.rank == 0) {
@@ -276,7 +334,9 @@ int verb_run(int argc, char **argv)
     }
     MPI_Bcast(&status, 1, MPI_INT, 0, MPI_COMM_WORLD);
     pm_store_close(r.store);
+    pm_lock_release(&r.lock);
     run_plan_free(&r.plan);
+    run_captures_free(&r.captures);
     free(r.order);
     pm_arena_free(&r.scratch);
     pm_model_free(&r.model);

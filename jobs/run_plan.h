@@ -3,10 +3,9 @@
  *  Lines are looked at one by one and not kept: a manifest may have a million. */
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
-#include "pm/data/config.h"
+#include "run_capture.h"
+
 #include "pm/data/manifest.h"
-#include "pm/data/store.h"
-#include "pm/edit/edit_image.h"
 
 /** One line of the manifest. */
 struct run_plan_item {
@@ -23,7 +22,7 @@ struct run_plan_problem {
 };
 
 struct run_plan {
-    const struct pm_config *config;        /* borrowed */
+    const struct pm_config *config;          /* borrowed */
     const struct pm_edit_settings *settings; /* borrowed */
     struct pm_manifest manifest;
     struct run_plan_item *items; /* [manifest.count] */
@@ -31,6 +30,7 @@ struct run_plan {
     struct run_plan_problem *problems;
     size_t problem_count, failed_edits;
     double cost;
+    uint64_t hash; /* of all recipes */
     struct pm_store_shape shape;
 };
 
@@ -39,23 +39,37 @@ struct run_plan_line {
     char place[PM_MANIFEST_PLACE_BYTES];
     struct pm_error error; /* of the whole line; then nothing else is set but id */
     char id[300];
+    char *text; /* the resolved recipe, JSON; "" when it could not be parsed */
     struct pm_recipe recipe;
     struct pm_prepared prepared;
 };
 
-/** Sizes, sampler and guidance that a config asks for, checked against a model.
- *  @param schedule  filled in; *settings borrows it, the config and the model */
-PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings, struct pm_schedule *schedule,
+/** Sizes, sampler, guidance and captures that a config asks for, checked against a model.
+ *  @param schedule, captures  filled in; *settings borrows them, the config and the model. The
+ *  captures are the caller's (run_captures_free), also on failure */
+PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
+                                     struct pm_schedule *schedule, struct run_captures *captures,
                                      const struct pm_config *config, const struct pm_model *model,
                                      struct pm_error *err);
 
 /** Look at every line. @return true, *out owned by the caller (run_plan_free), its problems listed;
  *  false only when there is no manifest to look at */
 PM_MUST_CHECK bool run_plan_make(struct run_plan *out, const struct pm_config *config,
-                                 const struct pm_edit_settings *settings, struct pm_error *err);
+                                 const struct pm_edit_settings *settings,
+                                 const struct run_captures *captures, struct pm_error *err);
 void run_plan_free(struct run_plan *plan);
 
-/** Look at one line again. Free with run_plan_line_free. */
+/** Is the store no larger than can be, and than the config allows? */
+PM_MUST_CHECK bool run_plan_check_bytes(const struct run_plan *plan, struct pm_error *err);
+
+/** The hash of all recipes, as the store keeps it. */
+void run_plan_hash_text(char text[17], const struct run_plan *plan);
+
+/** Look at one line again, without its words: only id, text and recipe are set, or the error. Free
+ *  with run_plan_line_free. */
+void run_plan_line_read(struct run_plan_line *line, const struct run_plan *plan, size_t item);
+
+/** Look at one line again, as the survey did. Free with run_plan_line_free. */
 void run_plan_line_load(struct run_plan_line *line, const struct run_plan *plan, size_t item);
 void run_plan_line_free(struct run_plan_line *line);
 

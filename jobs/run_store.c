@@ -2,16 +2,36 @@
 
 #include "verbs.h"
 
+#include "pm/base/log.h"
 #include "pm/runtime/agree.h"
 
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+enum { ROW_BATCH = 4096 };
+
+/* Rank 0: files come with holes, so that a disk that is too small would show only later. */
+static bool check_room(const struct run *r, struct pm_error *err)
+{
+    char folder[PATH_MAX];
+    struct statvfs disk;
+    uint64_t wanted = pm_store_bytes(&r->plan.shape);
+    snprintf(folder, sizeof folder, "%s", r->config.store);
+    if (statvfs(dirname(folder), &disk) != 0) return true; /* creating will tell */
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (room >= wanted) return true;
+    return pm_fail(err, PM_E_IO, "%s takes %llu bytes, and its disk has %llu left", r->config.store,
+                   (unsigned long long)wanted, (unsigned long long)room);
+}
 
 static bool create_store(struct run *r, struct pm_error *err)
 {
     bool is_root = r->world.rank == 0, ok = true;
     char software[128];
+    PM_TRY(pm_agree(MPI_COMM_WORLD, !is_root || check_room(r, err), err));
     snprintf(software, sizeof software, "promptmill %s", program_version);
     char *config = is_root ? pm_config_text(&r->config) : NULL;
     int32_t timesteps[PM_MAX_TRAIN_TIMESTEPS + 1];
@@ -19,14 +39,19 @@ static bool create_store(struct run *r, struct pm_error *err)
     double *alphas = pm_arena_bytes(&r->scratch, r->schedule.train_timesteps * sizeof *alphas);
     for (size_t i = 0; i < r->schedule.evaluations; i++)
         timesteps[i] = (int32_t)r->schedule.timesteps[i];
-    for (size_t i = 0; i < r->schedule.train_timesteps; i++) alphas[i] = r->schedule.alpha_cumprod[i];
+    for (size_t i = 0; i < r->schedule.train_timesteps; i++)
+        alphas[i] = r->schedule.alpha_cumprod[i];
+    char manifest_hash[17];
+    run_plan_hash_text(manifest_hash, &r->plan);
     struct pm_store_about about = {.software = software,
+                                   .manifest_hash = manifest_hash,
                                    .config = config,
                                    .model = r->config.model,
                                    .model_hash = r->model.fingerprint,
                                    .scheduler = r->schedule.sampler == PM_PNDM ? "pndm" : "ddim",
                                    .timesteps = timesteps,
-                                   .alpha_cumprod = alphas};
+                                   .alpha_cumprod = alphas,
+                                   .captures = r->captures.abouts};
     bool created =
         pm_store_create(&r->store, r->config.store, MPI_COMM_WORLD, &r->plan.shape, &about, err);
     free(config);
@@ -51,9 +76,58 @@ static bool check_store(const struct run *r, struct pm_error *err)
     PM_TRY(ok);
     PM_TRY(pm_store_read_attribute(&hash, r->store, "model_hash", err));
     ok = strcmp(hash, r->model.fingerprint) == 0;
-    if (!ok) pm_fail(err, PM_E_INPUT, "the model's files have changed (%s, now %s)", hash, r->model.fingerprint);
+    if (!ok)
+        pm_fail(err, PM_E_INPUT, "the model's files have changed (%s, now %s)", hash,
+                r->model.fingerprint);
     free(hash);
     return ok && run_plan_matches(&r->plan, r->store, err);
+}
+
+/* Rank 0: what the store says of prompts and items is written anew where it has changed. */
+static bool repair_plan(struct run *r, struct pm_error *err)
+{
+    bool was_damaged;
+    PM_TRY(run_plan_write(&r->plan, r->store, err));
+    PM_TRY(pm_store_repair_plan(&was_damaged, r->store, err));
+    if (was_damaged)
+        pm_log(PM_LOG_WARNING, "the items or prompts in %s were damaged: they are written again",
+               r->config.store);
+    return true;
+}
+
+/* Every rank looks at its share of the rows; what a checksum does not vouch for is done again. */
+static bool reset_damaged(struct run *r, struct pm_error *err)
+{
+    size_t entries = pm_store_shape_of(r->store)->entries, damaged = 0;
+    for (size_t i = (size_t)r->world.rank; i < entries; i += (size_t)r->world.ranks) {
+        bool good;
+        PM_TRY(pm_store_verify_entry(&good, r->store, i, err));
+        if (good) continue;
+        PM_TRY(pm_store_reset_entry(r->store, i, err));
+        damaged++;
+    }
+    if (damaged > 0)
+        pm_log(PM_LOG_WARNING, "%zu pictures in %s were damaged: they will be made again", damaged,
+               r->config.store);
+    return true;
+}
+
+/* Rank 0: what failed before is tried again, but for what the plan says cannot be done. */
+static bool reset_failed(struct run *r, struct pm_error *err)
+{
+    struct pm_store_row *rows = malloc(ROW_BATCH * sizeof *rows);
+    if (!rows) pm_die("no memory for %d rows", ROW_BATCH);
+    size_t entries = pm_store_shape_of(r->store)->entries;
+    bool ok = true;
+    for (size_t first = 0; ok && first < entries; first += ROW_BATCH) {
+        size_t count = entries - first < ROW_BATCH ? entries - first : ROW_BATCH;
+        ok = pm_store_read_rows(rows, r->store, first, count, err);
+        for (size_t i = 0; ok && i < count; i++)
+            if (rows[i].state == PM_STORE_FAILED)
+                ok = pm_store_reset_entry(r->store, first + i, err);
+    }
+    free(rows);
+    return ok;
 }
 
 static bool go_on_with_store(struct run *r, struct pm_error *err)
@@ -62,13 +136,30 @@ static bool go_on_with_store(struct run *r, struct pm_error *err)
     PM_TRY(pm_store_open(&r->store, r->config.store, MPI_COMM_WORLD, err));
     if (r->world.rank == 0 && !check_store(r, err)) {
         struct pm_error why = *err;
-        ok = pm_fail(err, PM_E_INPUT, "%s cannot be gone on with: %s", r->config.store, why.message);
+        ok =
+            pm_fail(err, PM_E_INPUT, "%s cannot be gone on with: %s", r->config.store, why.message);
+    }
+    if (r->world.rank == 0) ok = ok && repair_plan(r, err);
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, reset_damaged(r, err), err));
+    ok = r->world.rank != 0 || !r->retries_failed || reset_failed(r, err);
+    return pm_agree(MPI_COMM_WORLD, ok, err);
+}
+
+static bool take_lock(struct run *r, struct pm_error *err)
+{
+    char path[PATH_MAX + 8];
+    bool ok = true;
+    if (r->world.rank == 0) {
+        snprintf(path, sizeof path, "%s.lock", r->config.store);
+        ok = pm_lock_take(&r->lock, path, pm_lock_times_default(), err);
     }
     return pm_agree(MPI_COMM_WORLD, ok, err);
 }
 
 bool run_store_open(struct run *r, struct pm_error *err)
 {
+    PM_TRY(take_lock(r, err));
     int is_there = r->world.rank == 0 && access(r->config.store, F_OK) == 0;
     MPI_Bcast(&is_there, 1, MPI_INT, 0, MPI_COMM_WORLD);
     return is_there ? go_on_with_store(r, err) : create_store(r, err);
@@ -96,27 +187,51 @@ static int by_cost(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* states[entries] of all rows. */
+static bool read_states(uint8_t *states, const struct pm_store *store, struct pm_error *err)
+{
+    size_t entries = pm_store_shape_of(store)->entries;
+    struct pm_store_row *rows = malloc(ROW_BATCH * sizeof *rows);
+    if (!rows) pm_die("no memory for %d rows", ROW_BATCH);
+    bool ok = true;
+    for (size_t first = 0; ok && first < entries; first += ROW_BATCH) {
+        size_t count = entries - first < ROW_BATCH ? entries - first : ROW_BATCH;
+        ok = pm_store_read_rows(rows, store, first, count, err);
+        for (size_t i = 0; ok && i < count; i++) states[first + i] = rows[i].state;
+    }
+    free(rows);
+    return ok;
+}
+
+bool run_store_count_failed(size_t *failed, const struct run *r, struct pm_error *err)
+{
+    uint8_t *states = malloc(r->plan.entries);
+    if (!states) pm_die("no memory for %zu rows", r->plan.entries);
+    bool ok = read_states(states, r->store, err);
+    *failed = 0;
+    for (size_t i = 0; ok && i < r->plan.entries; i++) *failed += states[i] == PM_STORE_FAILED;
+    free(states);
+    return ok;
+}
+
 bool run_store_choose_items(struct run *r, size_t *edits, double *cost, struct pm_error *err)
 {
-    struct pm_store_row *rows = malloc((PM_MAX_TARGETS + 1) * sizeof *rows);
+    uint8_t *states = malloc(r->plan.entries);
     r->order = malloc(r->plan.manifest.count * sizeof *r->order);
-    if (!rows || !r->order) pm_die("no memory for %zu edits", r->plan.manifest.count);
-    bool ok = true;
+    if (!states || !r->order) pm_die("no memory for %zu edits", r->plan.manifest.count);
+    bool ok = read_states(states, r->store, err);
     for (size_t i = 0; ok && i < r->plan.manifest.count; i++) {
         const struct run_plan_item *item = &r->plan.items[i];
+        const uint8_t *state = states + item->first_entry;
+        size_t pending_targets = 0;
         if (item->cost == 0) continue;
-        ok = pm_store_read_rows(rows, r->store, item->first_entry, item->targets + 1, err);
-        size_t pending = 0, pending_targets = 0;
-        for (size_t t = 0; ok && t <= item->targets; t++) {
-            pending += rows[t].state == PM_STORE_PENDING;
-            pending_targets += t > 0 && rows[t].state == PM_STORE_PENDING;
-        }
-        if (pending == 0) continue;
+        for (size_t t = 1; t <= item->targets; t++) pending_targets += state[t] == PM_STORE_PENDING;
+        if (pending_targets == 0 && state[0] != PM_STORE_PENDING) continue;
         *edits += pending_targets ? pending_targets : 1;
         *cost += (double)item->cost;
         r->order[r->order_count++] = i;
     }
-    free(rows);
+    free(states);
     sorted_plan = &r->plan;
     qsort(r->order, r->order_count, sizeof *r->order, by_cost);
     return ok;

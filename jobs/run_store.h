@@ -4,6 +4,7 @@
 #include "run_plan.h"
 
 #include "pm/model/model.h"
+#include "pm/runtime/lock.h"
 #include "pm/runtime/progress.h"
 #include "pm/runtime/stop.h"
 #include "pm/runtime/world.h"
@@ -15,22 +16,33 @@ struct run {
     struct pm_model model;
     struct pm_schedule schedule;
     struct pm_edit_settings settings;
+    struct run_captures captures;
     struct pm_arena scratch;
     struct pm_store *store;
-    struct run_plan plan; /* rank 0 */
-    size_t *order;        /* rank 0: items, dearest first */
-    size_t order_count;
-    struct pm_progress progress; /* rank 0 */
+    bool retries_failed;
     struct pm_stop stop;
-    size_t failed; /* rank 0: entries that failed in this run */
+    /* the rest is rank 0's */
+    struct run_plan plan;
+    struct pm_lock lock;
+    size_t *order; /* items, dearest first */
+    size_t order_count;
+    struct pm_progress progress;
+    double edited_seconds; /* all ranks' together, for what edited_cost */
+    double edited_cost;
 };
 
-/** Create the store, its plan in it, or go on with one that is of the same plan and settings.
- *  Collective. @return false on all ranks, err with the first difference */
+/** Create the store, its plan in it, or go on with one that is of the same plan and settings: what
+ *  was damaged since it was written is found by its checksum and made pending again, and with
+ *  retries_failed what failed. Takes the lock. Collective.
+ *  @return false on all ranks, err with the first difference */
 PM_MUST_CHECK bool run_store_open(struct run *run, struct pm_error *err);
 
 /** Rank 0: record what the plan found wrong, where the store does not say so already. */
 PM_MUST_CHECK bool run_store_record_problems(struct run *run, struct pm_error *err);
+
+/** Rank 0: pictures in the store that failed, in this run or before. */
+PM_MUST_CHECK bool run_store_count_failed(size_t *failed, const struct run *run,
+                                          struct pm_error *err);
 
 /** Rank 0: run->order = the items that have an entry pending, dearest first.
  *  @param edits,cost  what they come to, added */

@@ -25,4 +25,6 @@ bool store_options_parse(struct store_options *out, int argc, char **argv, const
 /** Items whose id is @p id. @return false with a sentence when there is none */
 PM_MUST_CHECK bool store_find_item(size_t *item, const struct pm_store *store, const char *id,
                                    struct pm_error *err);
+/** Print one line that names a damaged entry. @param why  a sentence; "": the checksum is wrong */
+void store_print_damaged(const struct pm_store *store, size_t entry, const char *why);
 #endif

@@ -7,10 +7,12 @@
 
 static const size_t NO_PHASE = SIZE_MAX;
 
-struct pm_attention_control
-pm_attention_control_make(const struct pm_target_control *targets, size_t target_count,
-                          const struct pm_attention_site *sites, size_t site_count,
-                          size_t latent_channels, bool keeps_maps, struct pm_arena *arena)
+struct pm_attention_control pm_attention_control_make(const struct pm_target_control *targets,
+                                                      size_t target_count,
+                                                      const struct pm_attention_site *sites,
+                                                      size_t site_count, size_t latent_channels,
+                                                      struct pm_attention_capture *captures,
+                                                      size_t capture_count, struct pm_arena *arena)
 {
     PM_ASSERT(site_count > 0);
     size_t height, width;
@@ -20,7 +22,8 @@ pm_attention_control_make(const struct pm_target_control *targets, size_t target
                                      .latent_height = sites[0].latent_height,
                                      .latent_width = sites[0].latent_width,
                                      .latent_channels = latent_channels,
-                                     .keeps_maps = keeps_maps,
+                                     .captures = captures,
+                                     .capture_count = capture_count,
                                      .arena = arena};
     size_t pixels = c.latent_height * c.latent_width;
     c.store = pm_attention_store_make(target_count + 1, height, width, PM_TOKENS, arena);
@@ -32,7 +35,7 @@ pm_attention_control_make(const struct pm_target_control *targets, size_t target
     memset(c.masks, 0, target_count * pixels);
     for (size_t i = 0; i < target_count; i++) {
         c.phase[i] = NO_PHASE;
-        c.keeps_maps = c.keeps_maps || targets[i].blend;
+        c.blends = c.blends || targets[i].blend;
     }
     return c;
 }
@@ -65,17 +68,29 @@ static bool copies_self(const struct pm_target_control *t, const struct pm_atten
 static bool wants(void *self, const struct pm_attention_site *site)
 {
     const struct pm_attention_control *c = self;
-    if (site->is_cross && c->keeps_maps && pm_attention_store_wants(&c->store, site)) return true;
+    if (site->is_cross && c->blends && pm_attention_store_wants(&c->store, site)) return true;
+    for (size_t i = 0; i < c->capture_count; i++)
+        if (pm_attention_capture_wants(&c->captures[i], site, c->step)) return true;
     for (size_t i = 0; i < c->target_count; i++)
         if (site->is_cross ? !c->is_idle[i] : copies_self(&c->targets[i], site, c->step))
             return true;
     return false;
 }
 
+static void capture(struct pm_attention_control *c, const struct pm_attention_site *site,
+                    const float *probs, bool is_before)
+{
+    for (size_t i = 0; i < c->capture_count; i++)
+        if (c->captures[i].spec->is_before == is_before &&
+            pm_attention_capture_wants(&c->captures[i], site, c->step))
+            pm_attention_capture_add(&c->captures[i], site, c->step, probs);
+}
+
 static void on_probs(void *self, const struct pm_attention_site *site, float *probs)
 {
     struct pm_attention_control *c = self;
     size_t rows = site->heads * site->queries, sample = rows * site->keys;
+    capture(c, site, probs, true);
     for (size_t i = 0; i < c->target_count; i++) {
         float *target = probs + (i + 1) * sample;
         if (!site->is_cross) {
@@ -87,7 +102,8 @@ static void on_probs(void *self, const struct pm_attention_site *site, float *pr
                                     c->keep + i * PM_TOKENS, rows, PM_TOKENS, c->arena);
         }
     }
-    if (site->is_cross && c->keeps_maps && pm_attention_store_wants(&c->store, site))
+    capture(c, site, probs, false);
+    if (site->is_cross && c->blends && pm_attention_store_wants(&c->store, site))
         pm_attention_store_add(&c->store, site, probs);
 }
 

@@ -59,13 +59,4 @@ void pm_attention_store_add(struct pm_attention_store *store, const struct pm_at
             const float *head = probs + (p * site->heads + h) * map;
             for (size_t i = 0; i < map; i++) sum[i] += head[i];
         }
-    store->maps += site->heads;
-}
-
-void pm_attention_store_mean(float *mean, const struct pm_attention_store *store, size_t prompt)
-{
-    size_t map = store->height * store->width * store->tokens;
-    const float *sum = store->sums + prompt * map;
-    float count = (float)(store->maps ? store->maps : 1);
-    for (size_t i = 0; i < map; i++) mean[i] = sum[i] / count;
 }

@@ -42,7 +42,8 @@ static void score(float *out, const struct pm_attention_store *store, size_t pro
     for (size_t i = 0; i < h * w; i++) max = fmaxf(max, from[i]);
     for (size_t y = 0; y < latent_height; y++)
         for (size_t x = 0; x < latent_width; x++)
-            out[y * latent_width + x] = from[y * h / latent_height * w + x * w / latent_width] / max;
+            out[y * latent_width + x] =
+                from[y * h / latent_height * w + x * w / latent_width] / max;
     scratch->used = mark;
 }
 

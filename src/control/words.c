@@ -15,7 +15,7 @@ static size_t decode(int32_t *c, const char *text, size_t bytes)
 }
 
 /* Take the first word from *text on, which moves behind it. @return false at the end */
-static bool next_word(struct pm_word *word, const char **text)
+bool pm_words_next(struct pm_word *word, const char **text)
 {
     const char *start = NULL, *at = *text;
     size_t left = strlen(at);
@@ -36,7 +36,7 @@ size_t pm_words_count(const char *prompt)
 {
     struct pm_word word;
     size_t count = 0;
-    while (next_word(&word, &prompt)) count++;
+    while (pm_words_next(&word, &prompt)) count++;
     return count;
 }
 
@@ -44,7 +44,7 @@ struct pm_word pm_words_at(const char *prompt, size_t index)
 {
     struct pm_word word = {0};
     for (size_t i = 0; i <= index; i++) {
-        bool found = next_word(&word, &prompt);
+        bool found = pm_words_next(&word, &prompt);
         PM_ASSERT(found);
     }
     return word;
@@ -94,7 +94,7 @@ struct folded_words {
 static bool fold_words(struct folded_words *out, const char *text)
 {
     struct pm_word word;
-    while (out->count < PM_TOKENS && next_word(&word, &text)) {
+    while (out->count < PM_TOKENS && pm_words_next(&word, &text)) {
         if (!(out->words[out->count] = fold(word))) return false;
         out->count++;
     }

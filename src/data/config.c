@@ -8,13 +8,12 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20 };
 
-static const char *const keys[] = {"model",          "manifest",        "store",    "width",
-                                   "height",         "steps",           "guidance_scale",
-                                   "scheduler",      "negative_prompt", "seed",     "noise",
-                                   "defaults",       "capture",         "limits",   NULL};
-static const char *const capture_keys[] = {"trajectory", NULL};
-static const char *const limit_keys[] = {"threads", "targets_per_pass", "time_seconds",
-                                         "halt_file", NULL};
+static const char *const keys[] = {
+    "model", "manifest",       "store",     "width",           "height",
+    "steps", "guidance_scale", "scheduler", "negative_prompt", "seed",
+    "noise", "defaults",       "capture",   "limits",          NULL};
+static const char *const limit_keys[] = {
+    "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
 static const char *const path_keys[] = {"model", "manifest", "store", NULL};
 /* What may differ between runs that go on with one store. */
@@ -105,11 +104,12 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(json, "defaults", json_object());
     pm_json_set_missing(json, "capture", json_object());
     pm_json_set_missing(json, "limits", json_object());
-    json_t *capture = json_object_get(json, "capture"), *limits = json_object_get(json, "limits");
-    if (json_is_object(capture)) pm_json_set_missing(capture, "trajectory", json_false());
+    json_t *limits = json_object_get(json, "limits");
     if (!json_is_object(limits)) return;
     pm_json_set_missing(limits, "threads", json_integer(1));
     pm_json_set_missing(limits, "targets_per_pass", json_integer(8));
+    pm_json_set_missing(limits, "attempts", json_integer(5));
+    pm_json_set_missing(limits, "store_bytes", json_real(0.0));
     pm_json_set_missing(limits, "time_seconds", json_real(0.0));
 }
 
@@ -119,7 +119,8 @@ static bool move_to_defaults(json_t *json, const char *key, const char *where, s
     json_t *defaults = json_object_get(json, "defaults"), *value = json_object_get(json, key);
     if (!value || !json_is_object(defaults)) return true;
     if (json_object_get(defaults, key))
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is given twice, also in \"defaults\"", where, key);
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is given twice, also in \"defaults\"", where,
+                       key);
     json_object_set(defaults, key, value);
     json_object_del(json, key);
     return true;
@@ -128,12 +129,11 @@ static bool move_to_defaults(json_t *json, const char *key, const char *where, s
 static bool read_limits(struct pm_config *c, const char *where, struct pm_error *err)
 {
     const json_t *limits = json_object_get(c->json, "limits");
-    const json_t *capture = json_object_get(c->json, "capture");
-    PM_TRY(pm_json_check_keys(capture, where, capture_keys, err));
-    PM_TRY(pm_json_bool(capture, where, "trajectory", &c->keeps_trajectory, err));
     PM_TRY(pm_json_check_keys(limits, where, limit_keys, err));
     PM_TRY(pm_json_size(limits, where, "threads", 1, 1024, &c->threads, err));
     PM_TRY(pm_json_size(limits, where, "targets_per_pass", 1, 64, &c->targets_per_pass, err));
+    PM_TRY(pm_json_size(limits, where, "attempts", 1, 1000, &c->attempts, err));
+    PM_TRY(pm_json_number(limits, where, "store_bytes", 0.0, 9e18, &c->store_bytes, err));
     PM_TRY(pm_json_number(limits, where, "time_seconds", 0.0, 1e9, &c->time_limit_seconds, err));
     return pm_json_string(limits, where, "halt_file", &c->halt_file, err);
 }
@@ -159,6 +159,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_string(c->json, where, "negative_prompt", &c->negative_prompt, err));
     c->scheduler = (enum pm_config_scheduler)scheduler;
     c->defaults = json_object_get(c->json, "defaults");
+    PM_TRY(pm_capture_read(&c->capture, json_object_get(c->json, "capture"), where, err));
     return read_limits(c, where, err);
 }
 
@@ -199,6 +200,25 @@ char *pm_config_text(const struct pm_config *config)
     return text;
 }
 
+/* As json_equal, but 7 and 7.0 are the same number. */
+static bool same_value(const json_t *a, const json_t *b)
+{
+    if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+    if (!a || !b || json_typeof(a) != json_typeof(b)) return a == b;
+    if (json_is_array(a)) {
+        size_t count = json_array_size(a);
+        for (size_t i = 0; i < count && count == json_array_size(b); i++)
+            if (!same_value(json_array_get(a, i), json_array_get(b, i))) return false;
+        return count == json_array_size(b);
+    }
+    if (!json_is_object(a)) return json_equal(a, b);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)a, key,
+                        value) if (!same_value(value, json_object_get(b, key))) return false;
+    return json_object_size(a) == json_object_size(b);
+}
+
 bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b,
                             struct pm_error *err)
 {
@@ -207,11 +227,11 @@ bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b
         for (size_t j = 0; indifferent_keys[j]; j++)
             counts = counts && strcmp(indifferent_keys[j], keys[i]) != 0;
         const json_t *x = json_object_get(a->json, keys[i]), *y = json_object_get(b->json, keys[i]);
-        if (!counts || x == y || json_equal(x, y)) continue;
+        if (!counts || same_value(x, y)) continue;
         char *was = json_dumps(x, JSON_ENCODE_ANY | JSON_COMPACT);
         char *is = json_dumps(y, JSON_ENCODE_ANY | JSON_COMPACT);
-        pm_fail(err, PM_E_INPUT, "\"%s\" was %.100s and is now %.100s", keys[i], was ? was : "absent",
-                is ? is : "absent");
+        pm_fail(err, PM_E_INPUT, "\"%s\" was %.100s and is now %.100s", keys[i],
+                was ? was : "absent", is ? is : "absent");
         free(was);
         free(is);
         return false;

@@ -83,6 +83,15 @@ void pm_manifest_close(struct pm_manifest *manifest)
     *manifest = (struct pm_manifest){0};
 }
 
+void pm_manifest_forget(const struct pm_manifest *manifest, size_t index)
+{
+    enum { EVERY_LINES = 65536 };
+    if (index % EVERY_LINES != EVERY_LINES - 1) return;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE),
+           bytes = manifest->lines[index].offset / page * page;
+    madvise((void *)manifest->map, bytes, MADV_DONTNEED);
+}
+
 void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_manifest *manifest,
                        size_t index)
 {

@@ -10,19 +10,18 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { UUID_BYTES = 37, TIME_BYTES = 21, ABOUT_TEXTS = 5 };
+enum { TIME_BYTES = 21, ABOUT_TEXTS = 6 };
 
 /* What rank 0 knows and all must write alike. */
 struct facts {
     struct pm_store_shape shape;
-    char created[TIME_BYTES], run_uuid[UUID_BYTES];
+    char created[TIME_BYTES], run_uuid[STORE_UUID_BYTES];
 };
 
-static const char *const about_name[ABOUT_TEXTS] = {"software", "config", "model", "model_hash",
-                                                    "scheduler"};
+static const char *const about_name[ABOUT_TEXTS] = {"software",   "config",    "model",
+                                                    "model_hash", "scheduler", "manifest_hash"};
 
-/* A random (version 4) UUID, RFC 4122. */
-static void make_uuid(char text[UUID_BYTES])
+void store_make_uuid(char text[STORE_UUID_BYTES])
 {
     uint8_t b[16];
     if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b) pm_die("no random bytes for a UUID");
@@ -33,8 +32,7 @@ static void make_uuid(char text[UUID_BYTES])
         at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b[i]);
 }
 
-/* Remove what dead runs left: "<path>.tmp-…", untouched for an hour. */
-static void remove_stale(const char *path)
+void store_remove_stale(const char *path)
 {
     enum { STALE_SECONDS = 3600 };
     const char *slash = strrchr(path, '/');
@@ -69,11 +67,11 @@ PM_MUST_CHECK static bool prepare(struct facts *facts, const char *path,
     struct stat there;
     if (lstat(path, &there) == 0)
         return pm_fail(err, PM_E_INPUT, "%s exists already; a store is never overwritten", path);
-    remove_stale(path);
+    store_remove_stale(path);
     time_t now = time(NULL);
     struct tm utc;
     strftime(facts->created, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    make_uuid(facts->run_uuid);
+    store_make_uuid(facts->run_uuid);
     return true;
 }
 
@@ -94,8 +92,9 @@ static bool write_about(struct pm_store *store, const struct facts *facts,
 {
     const char *mine[ABOUT_TEXTS] = {0};
     if (store->rank == 0) {
-        const char *given[ABOUT_TEXTS] = {about->software, about->config, about->model,
-                                          about->model_hash, about->scheduler};
+        const char *given[ABOUT_TEXTS] = {about->software,  about->config,
+                                          about->model,     about->model_hash,
+                                          about->scheduler, about->manifest_hash};
         memcpy(mine, given, sizeof mine);
     }
     bool ok = true;
@@ -117,17 +116,48 @@ static bool write_about(struct pm_store *store, const struct facts *facts,
     return ok;
 }
 
-static bool describe(hid_t dataset, enum part part)
+static bool describe(hid_t dataset, enum part part, const struct axis *axes, size_t rank)
 {
     const struct part_spec *spec = &store_parts[part];
     const char *label[STORE_MAX_RANK];
-    size_t rank = store_rank(part);
-    for (size_t k = 0; k < rank; k++) label[k] = store_axis_label(spec->axis[k]);
+    for (size_t k = 0; k < rank; k++) label[k] = axes[k].label;
     /* DIMENSION_LABELS is what H5DSset_label writes and h5py's .dims[k].label reads. */
+    if (!store_put_texts(dataset, "DIMENSION_LABELS", label, rank)) return false;
+    if (store_is_capture(part)) return true; /* see describe_captures */
     return store_put_text(dataset, "long_name", spec->long_name) &&
            store_put_text(dataset, "units", spec->units ? spec->units : "1") &&
-           (!spec->description || store_put_text(dataset, "description", spec->description)) &&
-           store_put_texts(dataset, "DIMENSION_LABELS", label, rank);
+           (!spec->description || store_put_text(dataset, "description", spec->description));
+}
+
+/* Rank 0's numbers, on all ranks; owned by the caller. */
+static size_t *share_numbers(const size_t *numbers, size_t count, const struct pm_store *store)
+{
+    size_t *copy = malloc(count * sizeof *copy);
+    if (!copy) pm_die("no memory for %zu numbers", count);
+    if (store->rank == 0) memcpy(copy, numbers, count * sizeof *copy);
+    MPI_Bcast(copy, (int)(count * sizeof *copy), MPI_BYTE, 0, store->comm);
+    return copy;
+}
+
+static bool describe_captures(struct pm_store *store, const struct pm_store_about *about)
+{
+    bool ok = true;
+    for (size_t i = 0; i < store->shape.capture_count; i++) {
+        struct pm_store_capture_about mine = {0};
+        if (store->rank == 0) mine = about->captures[i];
+        const size_t *layers = mine.layers, *steps = mine.steps;
+        MPI_Bcast(&mine, sizeof mine, MPI_BYTE, 0, store->comm);
+        size_t *shared_layers = share_numbers(layers, mine.layer_count, store);
+        size_t *shared_steps = share_numbers(steps, mine.step_count, store);
+        mine.layers = shared_layers;
+        mine.steps = shared_steps;
+        ok = store_capture_describe(store->dataset[ATTENTION + i], &store->shape.captures[i],
+                                    &mine) &&
+             ok;
+        free(shared_layers);
+        free(shared_steps);
+    }
+    return ok;
 }
 
 /* Contiguous and allocated at once: its place in the file is known for good, so that writing a
@@ -135,26 +165,49 @@ static bool describe(hid_t dataset, enum part part)
 PM_MUST_CHECK static bool create_dataset(struct pm_store *store, enum part part, hid_t link,
                                          struct pm_error *err)
 {
-    const struct part_spec *spec = &store_parts[part];
+    const char *path = store_path(&store->shape, part);
+    enum element element = store_element(&store->shape, part);
+    struct axis axes[STORE_MAX_RANK];
     hsize_t extent[STORE_MAX_RANK];
-    int rank = (int)store_rank(part);
-    for (int k = 0; k < rank; k++) extent[k] = store_size(&store->shape, spec->axis[k]);
-    hid_t space = H5Screate_simple(rank, extent, NULL);
+    size_t rank = store_axes(axes, &store->shape, part);
+    for (size_t k = 0; k < rank; k++) extent[k] = axes[k].length;
+    hid_t space = H5Screate_simple((int)rank, extent, NULL);
     hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_layout(layout, H5D_CONTIGUOUS);
     H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY);
-    bool table = spec->element == ROW || spec->element == MAKER; /* read before it is written */
+    bool table = element == ROW || element == MAKER; /* read before it is written */
     H5Pset_fill_time(layout, table ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
     hid_t type = store_type(&store->shape, part, true);
     store->type[part] = store_type(&store->shape, part, false);
-    store->dataset[part] =
-        H5Dcreate2(store->file, spec->path, type, space, link, layout, H5P_DEFAULT);
-    bool ok = store->dataset[part] >= 0 && describe(store->dataset[part], part);
-    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, spec->path, "cannot create");
+    store->dataset[part] = H5Dcreate2(store->file, path, type, space, link, layout, H5P_DEFAULT);
+    bool ok = store->dataset[part] >= 0 && describe(store->dataset[part], part, axes, rank);
+    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, path, "cannot create");
     H5Tclose(type);
     H5Pclose(layout);
     H5Sclose(space);
     return ok;
+}
+
+/* A full disk, most likely. HDF5 writes its own data collectively: the other ranks would wait for
+ * this one for ever, and what it could not write it tries again when it is closed. */
+static void end_job(MPI_File *file, int *code, ...)
+{
+    char why[MPI_MAX_ERROR_STRING];
+    int length;
+    (void)file;
+    MPI_Error_string(*code, why, &length);
+    pm_die("the new store cannot be written: %s", why);
+}
+
+static bool end_job_on_errors(hid_t file, hid_t access)
+{
+    void *handle;
+    MPI_Errhandler handler;
+    if (H5Fget_vfd_handle(file, access, &handle) < 0) return false;
+    MPI_File_create_errhandler(end_job, &handler);
+    MPI_File_set_errhandler(*(MPI_File *)handle, handler);
+    MPI_Errhandler_free(&handler);
+    return true;
 }
 
 /* All ranks, with the same arguments. */
@@ -163,7 +216,7 @@ PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts
 {
     hid_t access = store_access_mpi(store->comm);
     store->file = H5Fcreate(store->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    bool ok = store->file >= 0;
+    bool ok = store->file >= 0 && end_job_on_errors(store->file, access);
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot create");
     H5Pclose(access);
     PM_TRY(store_agree(store->comm, ok, err));
@@ -177,6 +230,9 @@ PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts
         ok = create_dataset(store, part, link, err);
     }
     H5Pclose(link);
+    PM_TRY(store_agree(store->comm, ok, err));
+    ok = describe_captures(store, about);
+    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write attributes");
     PM_TRY(store_agree(store->comm, ok, err));
 
     if (store->rank == 0)

@@ -6,10 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-/* The checksum's second half, in this order. */
-static const enum part payload_parts[] = {IMAGE,      X_T,        FINAL_LATENT,
-                                          TRAJECTORY, CROSS_MEAN, BLEND_MASK};
-enum { PAYLOAD_PARTS = sizeof payload_parts / sizeof *payload_parts };
+/* The checksum's second half, in the enumeration's order. */
+static const enum part FIRST_PAYLOAD = IMAGE, LAST_PAYLOAD = BLEND_MASK;
 
 /* The entry's item, and whether the entry is its source, as the plan has it. */
 PM_MUST_CHECK static bool read_place(uint64_t *item, bool *source, const struct pm_store *store,
@@ -32,7 +30,8 @@ PM_MUST_CHECK static bool hash_part(uint64_t *hash, const struct pm_store *store
     PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
     void *data = malloc(bytes);
     if (!data)
-        pm_die("no memory for %zu bytes of %s in %s", bytes, store_parts[part].path, store->path);
+        pm_die("no memory for %zu bytes of %s in %s", bytes, store_path(&store->shape, part),
+               store->path);
     bool ok = store_read(data, store, part, row, 1, err);
     if (ok) *hash = pm_hash64(data, bytes, *hash);
     free(data);
@@ -61,13 +60,14 @@ PM_MUST_CHECK static bool hash_row(uint64_t *hash, const struct pm_store *store,
 
 static bool applies(const struct pm_store *store, enum part part, uint8_t flags, bool source)
 {
-    if (part == X_T) return source;
+    if (part == X_T && !source) return false;
     if (part == BLEND_MASK) return flags & PM_STORE_HAS_BLEND_MASK;
     return store_has(&store->shape, part);
 }
 
 static const void *payload_part(const struct pm_store_payload *payload, enum part part)
 {
+    if (store_is_capture(part)) return payload->attention[part - ATTENTION];
     switch (part) {
     case IMAGE:
         return payload->image;
@@ -77,13 +77,32 @@ static const void *payload_part(const struct pm_store_payload *payload, enum par
         return payload->final_latent;
     case TRAJECTORY:
         return payload->trajectory;
-    case CROSS_MEAN:
-        return payload->cross_mean;
     case BLEND_MASK:
         return payload->blend_mask;
     default:
         return NULL;
     }
+}
+
+/* Write one part, in the numbers of its dataset, and continue the hash with it. */
+PM_MUST_CHECK static bool put_part(uint64_t *hash, struct pm_store *store, enum part part,
+                                   size_t row, const void *data, struct pm_error *err)
+{
+    size_t bytes;
+    void *packed = NULL;
+    PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
+    if (store_is_capture(part) && store_element(&store->shape, part) != F32) {
+        packed = malloc(bytes);
+        if (!packed)
+            pm_die("no memory for %zu bytes of %s", bytes, store_path(&store->shape, part));
+        store_capture_pack(packed, data, pm_store_attention_floats(store, part - ATTENTION),
+                           store_capture(&store->shape, part)->number);
+        data = packed;
+    }
+    bool ok = store_write(store, part, row, 1, data, err);
+    if (ok) *hash = pm_hash64(data, bytes, *hash);
+    free(packed);
+    return ok;
 }
 
 /* Provenance, then the row: from here on the entry counts. */
@@ -93,7 +112,6 @@ PM_MUST_CHECK static bool write_row(struct pm_store *store, size_t entry,
 {
     struct pm_store_provenance made;
     PM_TRY(store_read(&made, store, PROVENANCE, entry, 1, err));
-    made.attempts++;
     made.rank = store->rank;
     made.seconds = seconds;
     made.finished = time(NULL);
@@ -115,15 +133,11 @@ bool pm_store_put_entry(struct pm_store *store, size_t entry,
     struct pm_store_row row = {.state = PM_STORE_DONE,
                                .flags = payload->blend_mask ? PM_STORE_HAS_BLEND_MASK : 0};
     PM_TRY(hash_row(&row.checksum, store, entry, &row, item, source, err));
-    for (size_t i = 0; i < PAYLOAD_PARTS; i++) {
-        enum part part = payload_parts[i];
+    for (enum part part = FIRST_PAYLOAD; part <= LAST_PAYLOAD; part++) {
         const void *data = payload_part(payload, part);
-        size_t bytes;
         PM_ASSERT(!data == !applies(store, part, row.flags, source));
-        if (!data) continue;
-        PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
-        PM_TRY(store_write(store, part, part == X_T ? item : entry, 1, data, err));
-        row.checksum = pm_hash64(data, bytes, row.checksum);
+        if (data)
+            PM_TRY(put_part(&row.checksum, store, part, part == X_T ? item : entry, data, err));
     }
     return write_row(store, entry, &row, seconds, err);
 }
@@ -144,6 +158,27 @@ bool pm_store_fail_entry(struct pm_store *store, size_t entry, const char *messa
     return write_row(store, entry, &row, seconds, err);
 }
 
+bool pm_store_begin_entry(uint32_t *attempts, struct pm_store *store, size_t entry,
+                          struct pm_error *err)
+{
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL);
+    PM_ASSERT(entry < store->shape.entries);
+    struct pm_store_provenance made;
+    PM_TRY(store_read(&made, store, PROVENANCE, entry, 1, err));
+    *attempts = ++made.attempts;
+    return store_write(store, PROVENANCE, entry, 1, &made, err);
+}
+
+bool pm_store_reset_entry(struct pm_store *store, size_t entry, struct pm_error *err)
+{
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL);
+    PM_ASSERT(entry < store->shape.entries);
+    const struct pm_store_provenance nobody = {0};
+    const struct pm_store_row pending = {.state = PM_STORE_PENDING};
+    PM_TRY(store_write(store, ENTRY, entry, 1, &pending, err));
+    return store_write(store, PROVENANCE, entry, 1, &nobody, err);
+}
+
 bool pm_store_verify_entry(bool *good, const struct pm_store *store, size_t entry,
                            struct pm_error *err)
 {
@@ -161,8 +196,8 @@ bool pm_store_verify_entry(bool *good, const struct pm_store *store, size_t entr
     uint64_t hash;
     PM_TRY(read_place(&item, &source, store, entry, err));
     PM_TRY(hash_row(&hash, store, entry, &row, item, source, err));
-    for (size_t i = 0; i < PAYLOAD_PARTS && row.state == PM_STORE_DONE; i++) {
-        enum part part = payload_parts[i];
+    for (enum part part = FIRST_PAYLOAD; part <= LAST_PAYLOAD && row.state == PM_STORE_DONE;
+         part++) {
         if (!applies(store, part, row.flags, source)) continue;
         *good = store_has(&store->shape, part);
         if (!*good) return true;

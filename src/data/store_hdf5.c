@@ -16,16 +16,23 @@ struct pm_store *store_new(const char *path, MPI_Comm comm)
     for (enum part part = 0; part < PARTS; part++) store->dataset[part] = store->type[part] = -1;
     if (comm != MPI_COMM_NULL) MPI_Comm_rank(comm, &store->rank);
     gethostname(store->host, sizeof store->host - 1);
+    H5dont_atexit(); /* it crashes where a file cannot be written, as on a full disk */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return store;
 }
 
-/* Keeps the first message it is shown. */
+/* Keeps the first message it is shown; of one about a system call, with its time and addresses,
+ * what the system said. */
 static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *text)
 {
+    static const char mark[] = "error message = '";
     (void)n;
     char *kept = text;
-    if (!kept[0] && error->desc) snprintf(kept, PM_ERROR_BYTES, "%s", error->desc);
+    if (kept[0] || !error->desc) return 0;
+    const char *said = strstr(error->desc, mark);
+    said = said ? said + strlen(mark) : error->desc;
+    size_t bytes = said == error->desc ? strlen(said) : strcspn(said, "'");
+    snprintf(kept, PM_ERROR_BYTES, "%.*s", (int)bytes, said);
     return 0;
 }
 
@@ -64,8 +71,9 @@ static bool select_rows(hid_t *file_space, hid_t *memory_space, const struct pm_
                         enum part part, size_t first, size_t count)
 {
     hsize_t start[STORE_MAX_RANK] = {first}, extent[STORE_MAX_RANK] = {count};
-    int rank = (int)store_rank(part);
-    for (int k = 1; k < rank; k++) extent[k] = store_size(&store->shape, store_parts[part].axis[k]);
+    struct axis axes[STORE_MAX_RANK];
+    int rank = (int)store_axes(axes, &store->shape, part);
+    for (int k = 1; k < rank; k++) extent[k] = axes[k].length;
     *memory_space = H5Screate_simple(rank, extent, NULL);
     *file_space = H5Dget_space(store->dataset[part]);
     return *memory_space >= 0 && *file_space >= 0 &&
@@ -79,7 +87,9 @@ bool store_write(struct pm_store *store, enum part part, size_t first, size_t co
     bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
               H5Dwrite(store->dataset[part], store->type[part], memory_space, file_space,
                        H5P_DEFAULT, rows) >= 0;
-    if (!ok) (void)store_fail(err, PM_E_IO, store->path, store_parts[part].path, "cannot write");
+    if (!ok)
+        (void)store_fail(err, PM_E_IO, store->path, store_path(&store->shape, part),
+                         "cannot write");
     if (file_space >= 0) H5Sclose(file_space);
     if (memory_space >= 0) H5Sclose(memory_space);
     return ok;
@@ -89,42 +99,70 @@ bool store_read(void *rows, const struct pm_store *store, enum part part, size_t
                 size_t count, struct pm_error *err)
 {
     PM_ASSERT(store->dataset[part] >= 0);
-    size_t total = store_size(&store->shape, store_parts[part].axis[0]);
-    PM_ASSERT(first <= total && count <= total - first);
+    struct axis axes[STORE_MAX_RANK];
+    (void)store_axes(axes, &store->shape, part);
+    PM_ASSERT(first <= axes[0].length && count <= axes[0].length - first);
     if (count == 0) return true;
     hid_t file_space, memory_space;
     bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
               H5Dread(store->dataset[part], store->type[part], memory_space, file_space,
                       H5P_DEFAULT, rows) >= 0;
-    if (!ok) (void)store_fail(err, PM_E_IO, store->path, store_parts[part].path, "cannot read");
+    if (!ok)
+        (void)store_fail(err, PM_E_IO, store->path, store_path(&store->shape, part), "cannot read");
     if (file_space >= 0) H5Sclose(file_space);
     if (memory_space >= 0) H5Sclose(memory_space);
     return ok;
 }
 
+/* Closes the space. */
+static bool put_attribute(hid_t object, const char *name, hid_t type, hid_t space,
+                          const void *values)
+{
+    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool ok = attribute >= 0 && H5Awrite(attribute, type, values) >= 0;
+    if (attribute >= 0) H5Aclose(attribute);
+    H5Sclose(space);
+    return ok;
+}
+
 /* Variable-length UTF-8, which h5py reads as str. */
-static bool put_attribute(hid_t object, const char *name, hid_t space, const char *const *texts)
+static bool put_text_attribute(hid_t object, const char *name, hid_t space,
+                               const char *const *texts)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, H5T_VARIABLE);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    bool ok = attribute >= 0 && H5Awrite(attribute, type, texts) >= 0;
-    if (attribute >= 0) H5Aclose(attribute);
-    H5Sclose(space);
+    bool ok = put_attribute(object, name, type, space, texts);
     H5Tclose(type);
     return ok;
 }
 
 bool store_put_text(hid_t object, const char *name, const char *text)
 {
-    return put_attribute(object, name, H5Screate(H5S_SCALAR), &text);
+    return put_text_attribute(object, name, H5Screate(H5S_SCALAR), &text);
 }
 
 bool store_put_texts(hid_t object, const char *name, const char *const *texts, size_t count)
 {
     hsize_t extent = count;
-    return put_attribute(object, name, H5Screate_simple(1, &extent, NULL), texts);
+    return put_text_attribute(object, name, H5Screate_simple(1, &extent, NULL), texts);
+}
+
+bool store_put_numbers(hid_t object, const char *name, const size_t *numbers, size_t count)
+{
+    hsize_t extent = count;
+    int64_t *values = malloc(count * sizeof *values);
+    if (!values) pm_die("no memory for %zu numbers", count);
+    for (size_t i = 0; i < count; i++) values[i] = (int64_t)numbers[i];
+    bool ok =
+        put_attribute(object, name, H5T_STD_I64LE, H5Screate_simple(1, &extent, NULL), values);
+    free(values);
+    return ok;
+}
+
+bool store_put_real(hid_t object, const char *name, double value)
+{
+    return put_attribute(object, name, H5T_IEEE_F64LE, H5Screate(H5S_SCALAR), &value);
 }
 
 bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err)

@@ -1,12 +1,14 @@
 /** @file store_internal.h  What the store's own files share. See pm/data/store.h for the store.
  *
  *  store_layout.c  which datasets there are: one table, from which all else follows
+ *  store_capture.c those of attention, which are as the shape's captures say
  *  store_hdf5.c    HDF5, wrapped: errors in words, rows in and out, attributes
  *  store_create.c  a new file, collectively
  *  store_plan.c    items and prompts, in batches, up to the commit
  *  store_open.c    an existing file, checked against the table
  *  store_entry.c   payload, provenance, row, checksum
- *  store_read.c    the readers */
+ *  store_read.c    the readers
+ *  store_pack.c    a smaller copy; its file is made in store_pack_file.c */
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 #include "pm/data/store.h"
@@ -40,8 +42,9 @@ enum part {
     X_T,
     FINAL_LATENT,
     TRAJECTORY,
-    CROSS_MEAN,
-    BLEND_MASK,
+    ATTENTION, /* the first capture; the others follow */
+    ATTENTION_END = ATTENTION + PM_STORE_MAX_CAPTURES,
+    BLEND_MASK = ATTENTION_END,
     PARTS
 };
 
@@ -58,8 +61,6 @@ enum size {
     SIZE_CHANNEL,
     SIZE_LATENT_Y,
     SIZE_LATENT_X,
-    SIZE_MAP_Y,
-    SIZE_MAP_X,
     SIZE_STEP,
     SIZE_TRAIN_TIMESTEP,
     SIZE_ID_BYTES,
@@ -71,10 +72,11 @@ enum size {
 };
 
 /** Counts and indices are I64, though never negative: in numpy, u64 + 1 is a float. */
-enum element { U8, I32, I64, U64, F32, F64, TEXT, ROW, MAKER };
-enum { STORE_MAX_RANK = 5 };
+enum element { U8, I32, I64, U64, F16, F32, F64, TEXT, ROW, MAKER };
+enum { STORE_MAX_RANK = 7 };
 
-/** One dataset. The first axis is the one that rows are counted along. */
+/** One dataset. The first axis is the one that rows are counted along. Captures have no entry in
+ *  the table: see store_path, store_element, store_axes, which are for all. */
 struct part_spec {
     const char *path;
     enum element element;
@@ -101,16 +103,27 @@ struct pm_store {
     MPI_Comm comm; /* borrowed; MPI_COMM_NULL for a store opened to read */
     int rank;
     char host[64];
-    struct batch batch[PARTS]; /* rank 0, before the commit */
+    struct batch batch[PARTS]; /* rank 0, while the plan is put */
     size_t items_put, prompts_put;
+    bool plan_was_damaged; /* put again, it differed */
+};
+
+/** An axis of a dataset. */
+struct axis {
+    const char *label;
+    size_t length;
+    enum size size; /* that the length is; SIZE_NONE: the capture's own */
 };
 
 /* layout */
-const char *store_axis_label(enum size axis);
+const char *store_path(const struct pm_store_shape *shape, enum part part);
+enum element store_element(const struct pm_store_shape *shape, enum part part);
+/** @return how many axes the dataset has */
+size_t store_axes(struct axis axes[STORE_MAX_RANK], const struct pm_store_shape *shape,
+                  enum part part);
 size_t store_size(const struct pm_store_shape *shape, enum size which);
 void store_set_size(struct pm_store_shape *shape, enum size which, size_t value);
 bool store_has(const struct pm_store_shape *shape, enum part part);
-size_t store_rank(enum part part);
 /** Bytes of one row in the file. @return false when that is more than one write can carry */
 bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum part part);
 /** Strings and words of size 0 become 1. */
@@ -120,6 +133,25 @@ PM_MUST_CHECK bool store_shape_check(const struct pm_store_shape *shape, const c
 /** @return a new type, owned by the caller (H5Tclose); @p in_file: as in the file, packed */
 hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_file);
 
+/* captures */
+bool store_is_capture(enum part part);
+const struct pm_store_capture *store_capture(const struct pm_store_shape *shape, enum part part);
+size_t store_capture_axes(struct axis axes[STORE_MAX_RANK], const struct pm_store_shape *shape,
+                          const struct pm_store_capture *capture);
+PM_MUST_CHECK bool store_captures_check(const struct pm_store_shape *shape, const char *path,
+                                        struct pm_error *err);
+/** Say in attributes what the maps are. Collective. @return false when HDF5 refused */
+bool store_capture_describe(hid_t dataset, const struct pm_store_capture *capture,
+                            const struct pm_store_capture_about *about);
+/** Find the file's captures: their paths, sorted. */
+PM_MUST_CHECK bool store_captures_open(struct pm_store *store, struct pm_error *err);
+/** Learn from the axes and the type of an opened dataset what it holds. */
+PM_MUST_CHECK bool store_capture_learn(struct pm_store *store, enum part part,
+                                       struct pm_error *err);
+/** Numbers to what the dataset holds, and back. */
+void store_capture_pack(void *out, const float *maps, size_t count, enum pm_store_number number);
+void store_capture_unpack(float *maps, const void *in, size_t count, enum pm_store_number number);
+
 /* HDF5 */
 struct pm_store *store_new(const char *path, MPI_Comm comm);
 /** Fail with "path: where: what: HDF5's innermost message"; where may be NULL. To be called right
@@ -127,6 +159,14 @@ struct pm_store *store_new(const char *path, MPI_Comm comm);
 bool store_fail(struct pm_error *err, enum pm_error_code code, const char *path, const char *where,
                 const char *what);
 hid_t store_access_mpi(MPI_Comm comm);
+enum { STORE_UUID_BYTES = 37 };
+/** A random (version 4) UUID, RFC 4122. */
+void store_make_uuid(char text[STORE_UUID_BYTES]);
+/** Remove what dead runs left: "<path>.tmp-…", untouched for an hour. */
+void store_remove_stale(const char *path);
+/** Put the closed temporary file on the disk and under its name, which must be free unless it
+ *  @p replaces. One rank only. */
+PM_MUST_CHECK bool store_publish(struct pm_store *store, bool replaces, struct pm_error *err);
 /** Close all of HDF5's handles that the store has. Collective for an MPI store. */
 bool store_close_handles(struct pm_store *store);
 PM_MUST_CHECK bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
@@ -136,10 +176,16 @@ PM_MUST_CHECK bool store_read(void *rows, const struct pm_store *store, enum par
 /** Collective. @return false when HDF5 refused */
 bool store_put_texts(hid_t object, const char *name, const char *const *texts, size_t count);
 bool store_put_text(hid_t object, const char *name, const char *text);
+bool store_put_numbers(hid_t object, const char *name, const size_t *numbers, size_t count);
+bool store_put_real(hid_t object, const char *name, double value);
 /** One rank's failure becomes all ranks', with the lowest failing rank's sentence. */
 bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err);
 
 /* open */
+/** Is there an object of this path? Only hard links are followed: others may lead out of the file.
+ */
+PM_MUST_CHECK bool store_find(bool *found, const struct pm_store *store, const char *path,
+                              struct pm_error *err);
 /** Open an existing file with @p access into a new store and check all of it. */
 PM_MUST_CHECK bool store_open_file(struct pm_store *store, hid_t access, unsigned flags,
                                    struct pm_error *err);

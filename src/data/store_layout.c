@@ -83,11 +83,6 @@ const struct part_spec store_parts[PARTS] = {
         .axis = {SIZE_ENTRY, SIZE_STEP, SIZE_CHANNEL, SIZE_LATENT_Y, SIZE_LATENT_X},
         .long_name = "latent after each denoising step",
         .description = "after local blend; the last is /latent/final"},
-    [CROSS_MEAN] = {.path = "/attention/cross_mean", .element = F32,
-        .axis = {SIZE_ENTRY, SIZE_MAP_Y, SIZE_MAP_X, SIZE_TOKEN},
-        .long_name = "cross-attention probability of each token",
-        .description = "mean over steps, heads and the layers of this map size; a target's maps "
-                       "are those after editing; zero beyond the prompt's tokens"},
     [BLEND_MASK] = {.path = "/blend_mask", .element = U8,
         .axis = {SIZE_ENTRY, SIZE_LATENT_Y, SIZE_LATENT_X},
         .long_name = "where local blend let the edit through at the last step",
@@ -109,8 +104,6 @@ static const struct {
     [SIZE_CHANNEL] = {"channel", offsetof(struct pm_store_shape, latent_channels)},
     [SIZE_LATENT_Y] = {"latent_y", offsetof(struct pm_store_shape, latent_height)},
     [SIZE_LATENT_X] = {"latent_x", offsetof(struct pm_store_shape, latent_width)},
-    [SIZE_MAP_Y] = {"map_y", offsetof(struct pm_store_shape, map_height)},
-    [SIZE_MAP_X] = {"map_x", offsetof(struct pm_store_shape, map_width)},
     [SIZE_STEP] = {"step", offsetof(struct pm_store_shape, steps)},
     [SIZE_TRAIN_TIMESTEP] = {"train_timestep", offsetof(struct pm_store_shape, train_timesteps)},
     [SIZE_ID_BYTES] = {"id bytes", offsetof(struct pm_store_shape, id_bytes)},
@@ -119,11 +112,6 @@ static const struct {
     [SIZE_TOKEN_BYTES] = {"token bytes", offsetof(struct pm_store_shape, token_bytes)},
     [SIZE_WORD_BYTES] = {"word bytes", offsetof(struct pm_store_shape, word_bytes)},
 };
-
-const char *store_axis_label(enum size axis)
-{
-    return sizes[axis].label;
-}
 
 size_t store_size(const struct pm_store_shape *shape, enum size which)
 {
@@ -139,11 +127,15 @@ void store_set_size(struct pm_store_shape *shape, enum size which, size_t value)
 
 bool store_has(const struct pm_store_shape *shape, enum part part)
 {
+    if (store_is_capture(part)) return part - ATTENTION < shape->capture_count;
     switch (part) {
+    case IMAGE:
+        return shape->images;
+    case X_T:
+    case FINAL_LATENT:
+        return shape->latents != PM_STORE_NO_LATENTS;
     case TRAJECTORY:
-        return shape->trajectory;
-    case CROSS_MEAN:
-        return shape->map_height > 0;
+        return shape->latents == PM_STORE_TRAJECTORY;
     case BLEND_MASK:
         return shape->blend_mask;
     default:
@@ -151,18 +143,39 @@ bool store_has(const struct pm_store_shape *shape, enum part part)
     }
 }
 
-size_t store_rank(enum part part)
+const char *store_path(const struct pm_store_shape *shape, enum part part)
 {
+    return store_is_capture(part) ? store_capture(shape, part)->path : store_parts[part].path;
+}
+
+enum element store_element(const struct pm_store_shape *shape, enum part part)
+{
+    static const enum element of_number[] = {
+        [PM_STORE_F32] = F32, [PM_STORE_F16] = F16, [PM_STORE_U8] = U8};
+    if (store_is_capture(part)) return of_number[store_capture(shape, part)->number];
+    return store_parts[part].element;
+}
+
+size_t store_axes(struct axis axes[STORE_MAX_RANK], const struct pm_store_shape *shape,
+                  enum part part)
+{
+    if (store_is_capture(part)) return store_capture_axes(axes, shape, store_capture(shape, part));
     size_t rank = 0;
-    while (rank < STORE_MAX_RANK && store_parts[part].axis[rank] != SIZE_NONE) rank++;
+    for (; rank < STORE_MAX_RANK && store_parts[part].axis[rank] != SIZE_NONE; rank++) {
+        enum size size = store_parts[part].axis[rank];
+        axes[rank] = (struct axis){
+            .label = sizes[size].label, .length = store_size(shape, size), .size = size};
+    }
     return rank;
 }
 
 static size_t element_bytes(const struct pm_store_shape *shape, enum part part)
 {
-    switch (store_parts[part].element) {
+    switch (store_element(shape, part)) {
     case U8:
         return 1;
+    case F16:
+        return 2;
     case I32:
     case F32:
         return 4;
@@ -183,11 +196,11 @@ static size_t element_bytes(const struct pm_store_shape *shape, enum part part)
 
 bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum part part)
 {
+    struct axis axes[STORE_MAX_RANK];
+    size_t rank = store_axes(axes, shape, part);
     *bytes = element_bytes(shape, part);
-    for (size_t k = 1; k < store_rank(part); k++) {
-        size_t axis = store_size(shape, store_parts[part].axis[k]);
-        if (__builtin_mul_overflow(*bytes, axis, bytes)) return false;
-    }
+    for (size_t k = 1; k < rank; k++)
+        if (__builtin_mul_overflow(*bytes, axes[k].length, bytes)) return false;
     return *bytes <= INT_MAX; /* MPI counts in int */
 }
 
@@ -199,30 +212,53 @@ void store_shape_normalise(struct pm_store_shape *shape)
         if (store_size(shape, may_be_zero[i]) == 0) store_set_size(shape, may_be_zero[i], 1);
 }
 
-/* The bytes of all rows of all datasets; false when that is no file size. */
+/* The bytes of all rows of one dataset; false when that is no file size. */
+static bool dataset_bytes(uint64_t *bytes, const struct pm_store_shape *shape, enum part part)
+{
+    struct axis axes[STORE_MAX_RANK];
+    size_t row;
+    (void)store_axes(axes, shape, part);
+    return store_row_bytes(&row, shape, part) &&
+           !__builtin_mul_overflow(row, axes[0].length, bytes);
+}
+
 static bool payload_bytes(uint64_t *total, enum part *culprit, const struct pm_store_shape *shape)
 {
     *total = 0;
     for (enum part part = 0; part < PARTS; part++) {
-        size_t row, all;
+        uint64_t bytes;
         if (!store_has(shape, part)) continue;
         *culprit = part;
-        if (!store_row_bytes(&row, shape, part)) return false;
-        if (__builtin_mul_overflow(row, store_size(shape, store_parts[part].axis[0]), &all))
-            return false;
-        if (__builtin_add_overflow(*total, all, total) || *total > INT64_MAX / 2) return false;
+        if (!dataset_bytes(&bytes, shape, part)) return false;
+        if (__builtin_add_overflow(*total, bytes, total) || *total > INT64_MAX / 2) return false;
+    }
+    return true;
+}
+
+/* What the datasets there are need must not be 0. */
+static bool check_sizes(const struct pm_store_shape *shape, const char *path, struct pm_error *err)
+{
+    for (enum part part = 0; part < PARTS; part++) {
+        struct axis axes[STORE_MAX_RANK];
+        const char *zero = NULL;
+        if (!store_has(shape, part)) continue;
+        size_t rank = store_axes(axes, shape, part);
+        for (size_t k = 0; k < rank; k++)
+            if (axes[k].length == 0) zero = axes[k].label;
+        if (store_element(shape, part) == TEXT &&
+            store_size(shape, store_parts[part].text_bytes) == 0)
+            zero = sizes[store_parts[part].text_bytes].label;
+        if (zero)
+            return pm_fail(err, PM_E_INPUT, "%s: a store cannot have 0 for its size \"%s\"", path,
+                           zero);
     }
     return true;
 }
 
 bool store_shape_check(const struct pm_store_shape *shape, const char *path, struct pm_error *err)
 {
-    for (enum size which = SIZE_NONE + 1; which < SIZES; which++) {
-        bool map = which == SIZE_MAP_Y || which == SIZE_MAP_X;
-        if (store_size(shape, which) == 0 && !(map && shape->map_height == shape->map_width))
-            return pm_fail(err, PM_E_INPUT, "%s: a store cannot have 0 for its size \"%s\"", path,
-                           sizes[which].label);
-    }
+    PM_TRY(store_captures_check(shape, path, err));
+    PM_TRY(check_sizes(shape, path, err));
     if (shape->entries < shape->items)
         return pm_fail(err, PM_E_INPUT, "%s: %zu items have at least as many entries, not %zu",
                        path, shape->items, shape->entries);
@@ -231,19 +267,37 @@ bool store_shape_check(const struct pm_store_shape *shape, const char *path, str
     if (!payload_bytes(&total, &culprit, shape))
         return pm_fail(err, PM_E_INPUT,
                        "%s: %s would be too large: one row may take 2 GiB, a file 4 EiB", path,
-                       store_parts[culprit].path);
+                       store_path(shape, culprit));
     return true;
 }
 
 uint64_t pm_store_bytes(const struct pm_store_shape *shape)
 {
-    enum { METADATA_BYTES = 30000 }; /* headers and attributes; grows with the config only */
+    /* headers and attributes; those of a capture list its steps */
+    enum { METADATA_BYTES = 30000, CAPTURE_BYTES = 1500 };
     struct pm_store_shape normal = *shape;
     store_shape_normalise(&normal);
     uint64_t total;
     enum part culprit;
     if (!payload_bytes(&total, &culprit, &normal)) return UINT64_MAX;
-    return total + METADATA_BYTES;
+    return total + METADATA_BYTES + shape->capture_count * (CAPTURE_BYTES + 8 * shape->steps);
+}
+
+_Static_assert((int)PARTS <= (int)PM_STORE_MAX_DATASETS, "every dataset can be listed");
+
+size_t pm_store_datasets(struct pm_store_dataset *datasets, const struct pm_store_shape *shape)
+{
+    size_t count = 0;
+    struct pm_store_shape normal = *shape;
+    store_shape_normalise(&normal);
+    for (enum part part = 0; part < PARTS; part++) {
+        struct pm_store_dataset *dataset = &datasets[count];
+        if (!store_has(shape, part)) continue;
+        *dataset = (struct pm_store_dataset){.path = store_path(shape, part)};
+        if (!dataset_bytes(&dataset->bytes, &normal, part)) dataset->bytes = UINT64_MAX;
+        count++;
+    }
+    return count;
 }
 
 static hid_t row_type(void)
@@ -280,6 +334,16 @@ static hid_t provenance_type(void)
     return type;
 }
 
+/* IEEE 754 binary16: numpy's float16. */
+static hid_t half_type(void)
+{
+    hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+    H5Tset_fields(type, 15, 10, 5, 0, 10);
+    H5Tset_ebias(type, 15);
+    H5Tset_size(type, 2);
+    return type;
+}
+
 static hid_t text_type(size_t bytes)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
@@ -292,7 +356,7 @@ static hid_t text_type(size_t bytes)
 hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_file)
 {
     hid_t type = -1;
-    switch (store_parts[part].element) {
+    switch (store_element(shape, part)) {
     case U8:
         return H5Tcopy(H5T_STD_U8LE);
     case I32:
@@ -301,6 +365,8 @@ hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_fil
         return H5Tcopy(H5T_STD_I64LE);
     case U64:
         return H5Tcopy(H5T_STD_U64LE);
+    case F16:
+        return half_type();
     case F32:
         return H5Tcopy(H5T_IEEE_F32LE);
     case F64:

@@ -9,26 +9,24 @@
 static bool bad(const struct pm_store *store, enum part part, const char *what,
                 struct pm_error *err)
 {
-    return store_fail(err, PM_E_FORMAT, store->path, store_parts[part].path, what);
+    return store_fail(err, PM_E_FORMAT, store->path, store_path(&store->shape, part), what);
 }
 
-/* Only hard links are followed: others may lead out of the file. */
-PM_MUST_CHECK static bool find(bool *found, const struct pm_store *store, enum part part,
-                               struct pm_error *err)
+bool store_find(bool *found, const struct pm_store *store, const char *path, struct pm_error *err)
 {
-    char path[64];
+    char part[PM_STORE_PATH_BYTES];
     *found = false;
-    for (const char *end = store_parts[part].path; *end;) {
+    for (const char *end = path; *end;) {
         end = strchrnul(end + 1, '/');
-        snprintf(path, sizeof path, "%.*s", (int)(end - store_parts[part].path),
-                 store_parts[part].path);
-        htri_t exists = H5Lexists(store->file, path, H5P_DEFAULT);
+        snprintf(part, sizeof part, "%.*s", (int)(end - path), path);
+        htri_t exists = H5Lexists(store->file, part, H5P_DEFAULT);
         if (exists == 0) return true;
         H5L_info_t link;
-        if (exists < 0 || H5Lget_info(store->file, path, &link, H5P_DEFAULT) < 0)
-            return bad(store, part, "cannot be found", err);
+        if (exists < 0 || H5Lget_info(store->file, part, &link, H5P_DEFAULT) < 0)
+            return store_fail(err, PM_E_FORMAT, store->path, path, "cannot be found");
         if (link.type != H5L_TYPE_HARD)
-            return bad(store, part, "is a link that may lead to another file", err);
+            return store_fail(err, PM_E_FORMAT, store->path, path,
+                              "is a link that may lead to another file");
     }
     *found = true;
     return true;
@@ -47,7 +45,7 @@ PM_MUST_CHECK static bool check_storage(const struct pm_store *store, enum part 
 
 /* The first dataset that has a size settles it, the others must agree. */
 PM_MUST_CHECK static bool settle(struct pm_store *store, enum part part, enum size which,
-                                 size_t value, struct pm_error *err)
+                                 const char *label, size_t value, struct pm_error *err)
 {
     char what[128];
     size_t known = store_size(&store->shape, which);
@@ -57,8 +55,8 @@ PM_MUST_CHECK static bool settle(struct pm_store *store, enum part part, enum si
         return true;
     }
     snprintf(what, sizeof what,
-             known ? "its size \"%s\" is %zu, elsewhere %zu" : "its size \"%s\" is %zu",
-             store_axis_label(which), value, known);
+             known ? "its size \"%s\" is %zu, elsewhere %zu" : "its size \"%s\" is %zu", label,
+             value, known);
     return bad(store, part, what, err);
 }
 
@@ -66,7 +64,8 @@ PM_MUST_CHECK static bool check_axes(struct pm_store *store, enum part part, str
 {
     hsize_t extent[STORE_MAX_RANK] = {0};
     char what[64];
-    int wanted = (int)store_rank(part);
+    struct axis axes[STORE_MAX_RANK];
+    int wanted = (int)store_axes(axes, &store->shape, part);
     hid_t space = H5Dget_space(store->dataset[part]);
     int rank = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SIMPLE
                    ? H5Sget_simple_extent_ndims(space)
@@ -78,18 +77,21 @@ PM_MUST_CHECK static bool check_axes(struct pm_store *store, enum part part, str
         return bad(store, part, what, err);
     }
     for (int k = 0; k < rank; k++)
-        PM_TRY(settle(store, part, store_parts[part].axis[k], extent[k], err));
+        if (axes[k].size != SIZE_NONE)
+            PM_TRY(settle(store, part, axes[k].size, axes[k].label, extent[k], err));
+        else if (axes[k].length != extent[k])
+            return bad(store, part, "its keys are not as many as its pixels", err);
     return true;
 }
 
 PM_MUST_CHECK static bool check_type(struct pm_store *store, enum part part, struct pm_error *err)
 {
     hid_t type = H5Dget_type(store->dataset[part]);
-    bool text = store_parts[part].element == TEXT;
+    bool text = store_element(&store->shape, part) == TEXT;
     bool ok = type >= 0;
     if (ok && text) ok = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0;
     size_t bytes = ok ? H5Tget_size(type) : 0;
-    if (ok && text && !settle(store, part, store_parts[part].text_bytes, bytes, err)) {
+    if (ok && text && !settle(store, part, store_parts[part].text_bytes, "bytes", bytes, err)) {
         H5Tclose(type);
         return false;
     }
@@ -106,14 +108,21 @@ PM_MUST_CHECK static bool check_type(struct pm_store *store, enum part part, str
 PM_MUST_CHECK static bool open_dataset(struct pm_store *store, enum part part, struct pm_error *err)
 {
     bool found;
-    PM_TRY(find(&found, store, part, err));
-    if (part == TRAJECTORY) store->shape.trajectory = found;
-    if (part == BLEND_MASK) store->shape.blend_mask = found;
-    bool optional = part == TRAJECTORY || part == CROSS_MEAN || part == BLEND_MASK;
-    if (!found) return optional || bad(store, part, "is missing", err);
-    store->dataset[part] = H5Dopen2(store->file, store_parts[part].path, H5P_DEFAULT);
+    struct pm_store_shape *shape = &store->shape;
+    if (store_is_capture(part) && !store_has(shape, part)) return true;
+    PM_TRY(store_find(&found, store, store_path(shape, part), err));
+    if (part == IMAGE) shape->images = found;
+    if (part == X_T && found) shape->latents = PM_STORE_ENDS;
+    if (part == TRAJECTORY && found) {
+        if (shape->latents == PM_STORE_NO_LATENTS) return bad(store, X_T, "is missing", err);
+        shape->latents = PM_STORE_TRAJECTORY;
+    }
+    if (part == BLEND_MASK) shape->blend_mask = found;
+    if (!found) return !store_has(shape, part) || bad(store, part, "is missing", err);
+    store->dataset[part] = H5Dopen2(store->file, store_path(shape, part), H5P_DEFAULT);
     if (store->dataset[part] < 0) return bad(store, part, "cannot be opened", err);
     PM_TRY(check_storage(store, part, err));
+    if (store_is_capture(part)) PM_TRY(store_capture_learn(store, part, err));
     PM_TRY(check_axes(store, part, err));
     return check_type(store, part, err);
 }
@@ -146,6 +155,7 @@ bool store_open_file(struct pm_store *store, hid_t access, unsigned flags, struc
     if (store->file < 0) return store_fail(err, PM_E_IO, store->path, NULL, "cannot open");
     PM_TRY(check_format(store, err));
     store->shape = (struct pm_store_shape){0};
+    PM_TRY(store_captures_open(store, err));
     for (enum part part = 0; part < PARTS; part++) PM_TRY(open_dataset(store, part, err));
     if (store_shape_check(&store->shape, store->path, err)) return true;
     err->code = PM_E_FORMAT;
@@ -159,6 +169,20 @@ PM_MUST_CHECK static bool check_access(const char *path, int mode, struct pm_err
     return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
 }
 
+/* Ranks can write, each alone, only what is at its final place. */
+PM_MUST_CHECK static bool check_writable(const struct pm_store *store, struct pm_error *err)
+{
+    for (enum part part = 0; part < PARTS; part++) {
+        if (store->dataset[part] < 0) continue;
+        hid_t layout = H5Dget_create_plist(store->dataset[part]);
+        bool fixed = layout >= 0 && H5Pget_layout(layout) == H5D_CONTIGUOUS;
+        if (layout >= 0) H5Pclose(layout);
+        if (!fixed)
+            return pm_fail(err, PM_E_INPUT, "%s is a packed store; it is read-only", store->path);
+    }
+    return true;
+}
+
 bool pm_store_open(struct pm_store **out, const char *path, MPI_Comm comm, struct pm_error *err)
 {
     struct pm_store *store = store_new(path, comm);
@@ -166,7 +190,7 @@ bool pm_store_open(struct pm_store **out, const char *path, MPI_Comm comm, struc
     ok = store_agree(comm, ok, err);
     if (ok) {
         hid_t mpi = store_access_mpi(comm);
-        ok = store_open_file(store, mpi, H5F_ACC_RDWR, err);
+        ok = store_open_file(store, mpi, H5F_ACC_RDWR, err) && check_writable(store, err);
         H5Pclose(mpi);
         ok = store_agree(comm, ok, err);
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,26 @@
 
 enum { BATCH_BYTES = 1 << 20 }; /* written at a time, for each dataset of the plan */
 
+PM_MUST_CHECK static bool is_there_already(bool *same, const struct pm_store *store, enum part part,
+                                           const struct batch *batch, struct pm_error *err)
+{
+    size_t bytes = batch->rows * batch->row_bytes;
+    void *there = malloc(bytes);
+    if (!there) pm_die("no memory to read %s", store->path);
+    bool ok = store_read(there, store, part, batch->first, batch->rows, err);
+    *same = ok && memcmp(there, batch->bytes, bytes) == 0;
+    free(there);
+    return ok;
+}
+
 PM_MUST_CHECK static bool write_batch(struct pm_store *store, enum part part, struct pm_error *err)
 {
     struct batch *batch = &store->batch[part];
     if (batch->rows == 0) return true;
-    PM_TRY(store_write(store, part, batch->first, batch->rows, batch->bytes, err));
+    bool same = false;
+    if (!store->temporary) PM_TRY(is_there_already(&same, store, part, batch, err));
+    if (!same) PM_TRY(store_write(store, part, batch->first, batch->rows, batch->bytes, err));
+    store->plan_was_damaged = store->plan_was_damaged || (!same && !store->temporary);
     batch->first += batch->rows;
     batch->rows = 0;
     return true;
@@ -75,7 +91,7 @@ PM_MUST_CHECK static bool add_numbers(struct pm_store *store, enum part part,
 bool pm_store_put_item(struct pm_store *store, size_t item, const struct pm_store_item *row,
                        struct pm_error *err)
 {
-    PM_ASSERT(store->temporary && store->rank == 0);
+    PM_ASSERT(store->comm != MPI_COMM_NULL && store->rank == 0);
     PM_ASSERT(item == store->items_put && item < store->shape.items);
     PM_ASSERT(row->first_entry < store->shape.entries);
     store->items_put++;
@@ -89,7 +105,7 @@ bool pm_store_put_item(struct pm_store *store, size_t item, const struct pm_stor
 bool pm_store_put_prompt(struct pm_store *store, size_t entry, const struct pm_store_prompt *prompt,
                          struct pm_error *err)
 {
-    PM_ASSERT(store->temporary && store->rank == 0);
+    PM_ASSERT(store->comm != MPI_COMM_NULL && store->rank == 0);
     PM_ASSERT(entry == store->prompts_put && entry < store->shape.entries);
     PM_ASSERT(prompt->item < store->shape.items && prompt->target >= PM_STORE_SOURCE);
     store->prompts_put++;
@@ -120,20 +136,42 @@ PM_MUST_CHECK static bool finish_plan(struct pm_store *store, struct pm_error *e
     return true;
 }
 
-/* Rank 0: the closed file, on the disk and under its name. */
-PM_MUST_CHECK static bool publish(struct pm_store *store, struct pm_error *err)
+bool pm_store_repair_plan(bool *was_damaged, struct pm_store *store, struct pm_error *err)
 {
-    int file = open(store->temporary, O_RDONLY);
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL && store->rank == 0);
+    PM_TRY(finish_plan(store, err));
+    *was_damaged = store->plan_was_damaged;
+    return true;
+}
+
+static bool sync_file(const char *path)
+{
+    int file = open(path, O_RDONLY);
     bool synced = file >= 0 && fsync(file) == 0;
     if (file >= 0) close(file);
-    if (!synced)
+    return synced;
+}
+
+/* A new name is a change of its folder. Not every file system can sync that. */
+static void sync_folder(const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy) pm_die("no memory to write %s", path);
+    (void)sync_file(dirname(copy));
+    free(copy);
+}
+
+bool store_publish(struct pm_store *store, bool replaces, struct pm_error *err)
+{
+    if (!sync_file(store->temporary))
         return pm_fail(err, PM_E_IO, "cannot sync %s: %s", store->temporary, strerror(errno));
     struct stat there;
-    if (lstat(store->path, &there) == 0)
+    if (!replaces && lstat(store->path, &there) == 0)
         return pm_fail(err, PM_E_IO, "%s has been made by another run meanwhile", store->path);
     if (rename(store->temporary, store->path) != 0)
         return pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", store->temporary, store->path,
                        strerror(errno));
+    sync_folder(store->path);
     return true;
 }
 
@@ -146,7 +184,7 @@ bool pm_store_commit(struct pm_store *store, struct pm_error *err)
     ok = store_close_handles(store) && ok;
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write");
     PM_TRY(store_agree(store->comm, ok, err));
-    ok = store->rank != 0 || publish(store, err);
+    ok = store->rank != 0 || store_publish(store, false, err);
     PM_TRY(store_agree(store->comm, ok, err));
     /* Only rank 0 has looked for this name before, so no other node remembers it as missing. */
     free(store->temporary);

@@ -209,10 +209,31 @@ bool pm_store_read_trajectory(float *latents, const struct pm_store *store, size
     return store_read(latents, store, TRAJECTORY, entry, 1, err);
 }
 
-bool pm_store_read_cross_mean(float *maps, const struct pm_store *store, size_t entry,
-                              struct pm_error *err)
+size_t pm_store_attention_floats(const struct pm_store *store, size_t capture)
 {
-    return store_read(maps, store, CROSS_MEAN, entry, 1, err);
+    PM_ASSERT(capture < store->shape.capture_count);
+    struct axis axes[STORE_MAX_RANK];
+    size_t rank = store_axes(axes, &store->shape, ATTENTION + (enum part)capture), floats = 1;
+    for (size_t k = 1; k < rank; k++) floats *= axes[k].length;
+    return floats;
+}
+
+bool pm_store_read_attention(float *maps, const struct pm_store *store, size_t capture,
+                             size_t entry, struct pm_error *err)
+{
+    PM_ASSERT(capture < store->shape.capture_count);
+    enum part part = ATTENTION + (enum part)capture;
+    size_t bytes;
+    if (store->shape.captures[capture].number == PM_STORE_F32)
+        return store_read(maps, store, part, entry, 1, err);
+    PM_ASSERT(store_row_bytes(&bytes, &store->shape, part));
+    void *packed = allocate(store, bytes);
+    bool ok = store_read(packed, store, part, entry, 1, err);
+    if (ok)
+        store_capture_unpack(maps, packed, pm_store_attention_floats(store, capture),
+                             store->shape.captures[capture].number);
+    free(packed);
+    return ok;
 }
 
 bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store *store, size_t entry,

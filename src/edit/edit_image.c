@@ -33,12 +33,17 @@ static size_t latent_pixels(const struct pm_edit_settings *s)
     return s->latent_height * s->latent_width;
 }
 
-static struct pm_attention_site *list_sites(size_t *count, const struct pm_edit_settings *s,
-                                            struct pm_arena *scratch)
+static const struct pm_tokens *prompt_tokens(const struct pass *p, size_t index)
+{
+    return index ? &p->prepared->targets[p->chosen[index - 1]].tokens : &p->prepared->source;
+}
+
+struct pm_attention_site *pm_edit_sites(size_t *count, const struct pm_edit_settings *s,
+                                        struct pm_arena *arena)
 {
     const struct pm_unet *unet = &s->model->unet;
     *count = pm_unet_attention_sites(unet, s->latent_height, s->latent_width, NULL);
-    struct pm_attention_site *sites = pm_arena_bytes(scratch, *count * sizeof *sites);
+    struct pm_attention_site *sites = pm_arena_bytes(arena, *count * sizeof *sites);
     pm_unet_attention_sites(unet, s->latent_height, s->latent_width, sites);
     return sites;
 }
@@ -51,10 +56,8 @@ static void encode_prompts(float *cond, float *uncond, const struct pass *p,
     int32_t *ids = pm_arena_bytes(p->scratch, (p->targets + 2) * PM_TOKENS * sizeof *ids);
     float *context = pm_arena_floats(p->scratch, (p->targets + 2) * PM_TOKENS * channels);
     memcpy(ids, negative->ids, sizeof negative->ids);
-    memcpy(ids + PM_TOKENS, p->prepared->source.ids, sizeof negative->ids);
-    for (size_t i = 0; i < p->targets; i++)
-        memcpy(ids + (i + 2) * PM_TOKENS, p->prepared->targets[p->chosen[i]].tokens.ids,
-               sizeof negative->ids);
+    for (size_t i = 0; i <= p->targets; i++)
+        memcpy(ids + (i + 1) * PM_TOKENS, prompt_tokens(p, i)->ids, sizeof negative->ids);
     pm_text_encoder_forward(context, &p->settings->model->text_encoder, ids, p->targets + 2, NULL,
                             p->scratch);
     memcpy(uncond, context, PM_TOKENS * channels * sizeof *uncond);
@@ -80,32 +83,57 @@ static struct pm_target_control *control_targets(const struct pass *p)
     return controls;
 }
 
+static struct pm_attention_capture *make_captures(const struct pass *p)
+{
+    const struct pm_edit_settings *s = p->settings;
+    size_t tokens = 0;
+    for (size_t i = 0; i <= p->targets; i++)
+        if (prompt_tokens(p, i)->count > tokens) tokens = prompt_tokens(p, i)->count;
+    struct pm_attention_capture *captures =
+        pm_arena_bytes(p->scratch, s->capture_count * sizeof *captures);
+    for (size_t i = 0; i < s->capture_count; i++)
+        captures[i] =
+            pm_attention_capture_make(&s->captures[i], p->targets + 1, tokens, p->scratch);
+    return captures;
+}
+
+/* The picture itself. */
+static unsigned char *decode(const struct pass *p, const float *latent)
+{
+    const struct pm_edit_settings *s = p->settings;
+    const struct pm_vae *vae = &s->model->vae;
+    size_t values = latent_pixels(s) * vae->factor * vae->factor * 3;
+    unsigned char *image = pm_arena_bytes(p->scratch, values);
+    size_t mark = p->scratch->used;
+    float *decoded = pm_arena_floats(p->scratch, values);
+    pm_vae_decode(decoded, vae, latent, 1, s->latent_height, s->latent_width, p->scratch);
+    pm_vae_to_bytes(image, decoded, values);
+    p->scratch->used = mark;
+    return image;
+}
+
 /* Decode prompt number index of the batch and hand its picture out. */
 static void hand_out(const struct pass *p, size_t index, const float *latents,
                      const float *trajectory, const struct pm_attention_control *control,
                      pm_picture_ready *ready, void *ready_self)
 {
     const struct pm_edit_settings *s = p->settings;
-    const struct pm_vae *vae = &s->model->vae;
-    size_t mark = p->scratch->used, pixels = latent_pixels(s), channels = vae->config.latent_channels;
-    size_t values = pixels * vae->factor * vae->factor * 3, n = pixels * channels;
+    size_t mark = p->scratch->used, pixels = latent_pixels(s);
+    size_t channels = s->model->vae.config.latent_channels, n = pixels * channels;
     size_t steps = s->schedule->evaluations, prompts = p->targets + 1;
     const float *latent = latents + index * n;
-    float *decoded = pm_arena_floats(p->scratch, values);
-    struct pm_picture picture = {
-        .image = pm_arena_bytes(p->scratch, values),
-        .x_T = p->x_T,
-        .final_latent = pm_arena_floats(p->scratch, n),
-        .trajectory = trajectory ? pm_arena_floats(p->scratch, steps * n) : NULL,
-        .cross_mean = pm_arena_floats(p->scratch, control->store.height * control->store.width *
-                                                      control->store.tokens)};
-    pm_vae_decode(decoded, vae, latent, 1, s->latent_height, s->latent_width, p->scratch);
-    pm_vae_to_bytes(picture.image, decoded, values);
+    struct pm_picture picture = {.image = s->latents_only ? NULL : decode(p, latent),
+                                 .x_T = p->x_T,
+                                 .final_latent = pm_arena_floats(p->scratch, n),
+                                 .trajectory =
+                                     trajectory ? pm_arena_floats(p->scratch, steps * n) : NULL};
     to_channels_first(picture.final_latent, latent, channels, pixels);
     for (size_t step = 0; trajectory && step < steps; step++)
         to_channels_first(picture.trajectory + step * n,
                           trajectory + ((step + 1) * prompts + index) * n, channels, pixels);
-    pm_attention_store_mean(picture.cross_mean, &control->store, index);
+    for (size_t i = 0; i < s->capture_count; i++)
+        picture.attention[i] = pm_attention_capture_maps(&control->captures[i], index,
+                                                         prompt_tokens(p, index), p->scratch);
     if (index > 0 && control->targets[index - 1].blend)
         picture.blend_mask = control->masks + (index - 1) * pixels;
     ready(ready_self, index ? (int)p->chosen[index - 1] : PM_SOURCE_PICTURE, &picture);
@@ -131,9 +159,10 @@ static bool run_pass(const struct pass *p, pm_picture_ready *ready, void *ready_
     to_channels_last(latents, p->x_T, channels, pixels);
     for (size_t i = 1; i < prompts; i++) memcpy(latents + i * n, latents, n * sizeof *latents);
 
-    const struct pm_attention_site *sites = list_sites(&site_count, s, scratch);
-    struct pm_attention_control control = pm_attention_control_make(
-        control_targets(p), p->targets, sites, site_count, channels, true, scratch);
+    const struct pm_attention_site *sites = pm_edit_sites(&site_count, s, scratch);
+    struct pm_attention_control control =
+        pm_attention_control_make(control_targets(p), p->targets, sites, site_count, channels,
+                                  make_captures(p), s->capture_count, scratch);
     struct pm_attention_hook hook = pm_attention_control_hook(&control);
     float *trajectory = s->keeps_trajectory
                             ? pm_arena_floats(scratch, (s->schedule->evaluations + 1) * prompts * n)
@@ -169,14 +198,15 @@ bool pm_edit_image(const struct pm_edit_settings *settings, const struct pm_reci
                    const struct pm_prepared *prepared, pm_picture_ready *ready, void *ready_self,
                    struct pm_arena *scratch, struct pm_error *err)
 {
-    PM_ASSERT(settings->targets_per_pass > 0);
+    PM_ASSERT(settings->targets_per_pass > 0 && settings->capture_count <= PM_MAX_CAPTURES);
     size_t mark = scratch->used;
     size_t n = latent_pixels(settings) * settings->model->unet.config.in_channels;
     struct pass pass = {.settings = settings,
                         .recipe = recipe,
                         .prepared = prepared,
                         .hands_out_source = true,
-                        .chosen = pm_arena_bytes(scratch, settings->targets_per_pass * sizeof(size_t)),
+                        .chosen =
+                            pm_arena_bytes(scratch, settings->targets_per_pass * sizeof(size_t)),
                         .x_T = pm_arena_floats(scratch, n),
                         .scratch = scratch};
     if (recipe->noise == PM_NOISE_TORCH)
@@ -202,13 +232,4 @@ size_t pm_edit_cost(const struct pm_edit_settings *settings, const struct pm_pre
     for (size_t i = 0; i < target_count; i++) good += prepared->targets[i].error.code == PM_OK;
     size_t passes = good ? (good + settings->targets_per_pass - 1) / settings->targets_per_pass : 1;
     return (good + passes) * halves * settings->schedule->evaluations;
-}
-
-void pm_edit_map_size(size_t *height, size_t *width, const struct pm_edit_settings *settings,
-                      struct pm_arena *scratch)
-{
-    size_t mark = scratch->used, count;
-    const struct pm_attention_site *sites = list_sites(&count, settings, scratch);
-    pm_attention_store_size(height, width, sites, count);
-    scratch->used = mark;
 }

@@ -1,6 +1,7 @@
 #include "pm/model/safetensors.h"
 
 #include "pm/base/json.h"
+#include "pm/base/narrow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -200,19 +201,6 @@ static float float_from_bits(uint32_t bits)
     return value;
 }
 
-/* IEEE 754 binary16. Subnormals are multiples of 2^-24, exact in float32. */
-static float float_from_half(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t exponent = half >> 10 & 0x1Fu, fraction = half & 0x3FFu;
-    if (exponent == 0) {
-        float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    if (exponent == 31) return float_from_bits(sign | 0x7F800000u | fraction << 13);
-    return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
 void pm_tensor_floats(float *out, const struct pm_tensor *tensor)
 {
     PM_ASSERT(pm_tensor_is_float(tensor));
@@ -223,7 +211,7 @@ void pm_tensor_floats(float *out, const struct pm_tensor *tensor)
                                      (uint32_t)p[3] << 24);
     } else if (tensor->dtype[0] == 'F') {
         for (size_t i = 0; i < tensor->elements; i++, p += 2)
-            out[i] = float_from_half((uint16_t)(p[0] | p[1] << 8));
+            out[i] = pm_float_from_half((uint16_t)(p[0] | p[1] << 8));
     } else {
         for (size_t i = 0; i < tensor->elements; i++, p += 2)
             out[i] = float_from_bits((uint32_t)(p[0] | p[1] << 8) << 16);

@@ -46,6 +46,8 @@ struct compared_edit {
     size_t prompts, height, width, floats; /* of one latent */
     struct pm_attention_hook inner;        /* the control's own */
     struct pm_attention_control control;
+    struct pm_attention_capture_spec mean; /* as the reference averages them */
+    struct pm_attention_capture capture;
     struct pm_arena *scratch;
     bool may_have_flipped; /* a mask pixel near its threshold did */
     size_t compared_steps, compared_masks;
@@ -184,8 +186,6 @@ static void compare_latents(struct compared_edit *e, const char *what, size_t st
                                     e->prompts, e->floats / pixels, pixels);
     assert_int_equal(n, e->prompts * e->floats);
     double rms = relative_rms(latents, expected, n), max = max_difference(latents, expected, n);
-    if (getenv("SHOW"))
-        print_message("%s %s step %zu: rms %.2g max %.2g\n", e->name, what, step, rms, max);
     bool good = step == 0 ? max < FIRST_STEP_MAX : rms < LAST_RMS;
     if (!good && !e->may_have_flipped)
         fail_msg("%s: %s after step %zu: rms %g, max %g", e->name, what, step, rms, max);
@@ -245,18 +245,20 @@ static void on_probs(void *self, const struct pm_attention_site *site, float *pr
 
 static void compare_maps(struct compared_edit *e)
 {
-    size_t n, map = e->control.store.height * e->control.store.width * PM_TOKENS;
-    float *expected = golden_floats(&e->golden, &n, "mean_cross"),
-          *mean = test_malloc(map * sizeof *mean);
+    size_t n, map = e->mean.height * e->mean.width * PM_TOKENS, mark = e->scratch->used;
+    float *expected = golden_floats(&e->golden, &n, "mean_cross");
+    struct pm_tokens every_token = {.count = PM_TOKENS};
     assert_int_equal(n, e->prompts * map);
     for (size_t p = 0; p < e->prompts; p++) {
-        pm_attention_store_mean(mean, &e->control.store, p);
-        double difference = max_difference(mean, expected + p * map, map);
+        struct pm_attention_maps mean =
+            pm_attention_capture_maps(&e->capture, p, &every_token, e->scratch);
+        assert_int_equal(mean.rows * mean.columns, map);
+        double difference = max_difference(mean.values, expected + p * map, map);
         if (!(difference < MEAN_CROSS_MAX) && !e->may_have_flipped)
             fail_msg("%s: mean maps of prompt %zu differ by %g", e->name, p, difference);
     }
-    test_free(mean);
     test_free(expected);
+    e->scratch->used = mark;
 }
 
 static void compare_images(struct compared_edit *e, const float *latents)
@@ -279,6 +281,22 @@ static void compare_images(struct compared_edit *e, const float *latents)
     }
     test_free(expected);
     e->scratch->used = mark;
+}
+
+/* All steps of the layers that blends look at. */
+static void capture_mean(struct compared_edit *e, size_t *steps, size_t *layers,
+                         const struct pm_attention_site *sites, size_t site_count)
+{
+    struct pm_attention_capture_spec *mean = &e->mean;
+    *mean = (struct pm_attention_capture_spec){.is_cross = true, .steps = steps, .layers = layers};
+    pm_attention_store_size(&mean->height, &mean->width, sites, site_count);
+    for (size_t i = 0; i < site_count; i++)
+        if (sites[i].is_cross && sites[i].place != PM_MID && sites[i].height == mean->height &&
+            sites[i].width == mean->width)
+            layers[mean->layer_count++] = sites[i].layer;
+    for (; mean->step_count < e->schedule.evaluations; mean->step_count++)
+        steps[mean->step_count] = mean->step_count;
+    e->capture = pm_attention_capture_make(mean, e->prompts, PM_TOKENS, e->scratch);
 }
 
 static void run(struct compared_edit *e)
@@ -318,8 +336,10 @@ static void run(struct compared_edit *e)
     }
     struct pm_attention_site sites[128];
     size_t site_count = pm_unet_attention_sites(&e->model->unet, e->height, e->width, sites);
+    size_t steps[PM_MAX_TRAIN_TIMESTEPS], layers[128];
+    capture_mean(e, steps, layers, sites, site_count);
     e->control = pm_attention_control_make(controls, e->prompts - 1, sites, site_count, channels,
-                                           true, e->scratch);
+                                           &e->capture, 1, e->scratch);
     e->inner = pm_attention_control_hook(&e->control);
     struct pm_attention_hook hook = {.self = e,
                                      .begin_step = begin_step,
@@ -397,9 +417,11 @@ static void every_recorded_step_mask_map_and_image_is_the_references(void **stat
     compare_edit(edit[0], edit[1], &models[m]);
 }
 
-int main(void)
+/* An argument picks edits by their name: "m*" those of the mini models, which are quick. */
+int main(int argc, char **argv)
 {
     struct CMUnitTest tests[EDITS];
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     for (size_t i = 0; i < EDITS; i++)
         tests[i] = (struct CMUnitTest){.name = edits[i][1],
                                        .test_func =

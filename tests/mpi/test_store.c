@@ -319,7 +319,7 @@ static void a_flipped_byte_anywhere_in_an_entry_is_found(void **state)
     unlink(path_of("d.h5"));
 }
 
-static void a_failure_keeps_its_sentence_and_counts_attempts(void **state)
+static void a_failure_keeps_its_sentence_and_beginnings_are_counted(void **state)
 {
     (void)state;
     struct pm_error err = {0};
@@ -328,11 +328,15 @@ static void a_failure_keeps_its_sentence_and_counts_attempts(void **state)
     struct pm_store *store = example_create(path_of("e.h5"), MPI_COMM_SELF);
     char sentence[2 * PM_ERROR_BYTES] = "";
     while (strlen(sentence) < PM_ERROR_BYTES) strcat(sentence, "zu groß: ");
+    uint32_t attempts = 0;
+    assert_ok(pm_store_begin_entry(&attempts, store, 4, &err), err);
     assert_ok(pm_store_fail_entry(store, 4, sentence, 0.25, &err), err);
     assert_ok(pm_store_read_rows(&row, store, 4, 1, &err), err);
     assert_int_equal(row.state, PM_STORE_FAILED);
     assert_memory_equal(row.message, sentence, 100);
     assert_true(is_good(path_of("e.h5"), 4));
+    assert_ok(pm_store_begin_entry(&attempts, store, 4, &err), err);
+    assert_int_equal(attempts, 2);
     example_put(store, 4);
     assert_ok(pm_store_read_rows(&row, store, 4, 1, &err), err);
     assert_int_equal(row.state, PM_STORE_DONE);
@@ -341,6 +345,12 @@ static void a_failure_keeps_its_sentence_and_counts_attempts(void **state)
     assert_int_equal(made.attempts, 2);
     assert_true(made.seconds == 1.5 && made.finished > 1600000000 && made.host[0]);
     assert_ok(pm_store_read_provenance(&made, store, 5, 1, &err), err);
+    assert_int_equal(made.attempts, 0);
+    assert_ok(pm_store_reset_entry(store, 4, &err), err);
+    assert_ok(pm_store_read_rows(&row, store, 4, 1, &err), err);
+    assert_int_equal(row.state, PM_STORE_PENDING);
+    assert_true(is_good(path_of("e.h5"), 4));
+    assert_ok(pm_store_read_provenance(&made, store, 4, 1, &err), err);
     assert_int_equal(made.attempts, 0);
     pm_store_close(store);
     unlink(path_of("e.h5"));
@@ -385,7 +395,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest alone[] = {
         cmocka_unit_test(a_row_is_pending_until_its_payload_is_whole),
         cmocka_unit_test(a_flipped_byte_anywhere_in_an_entry_is_found),
-        cmocka_unit_test(a_failure_keeps_its_sentence_and_counts_attempts),
+        cmocka_unit_test(a_failure_keeps_its_sentence_and_beginnings_are_counted),
         cmocka_unit_test(what_dead_runs_left_is_removed),
     };
     int failed = make_folder() ? 0 : 1;

@@ -25,11 +25,11 @@ def objects(store):
     return {name: thing for name, thing in found.items() if not name.startswith("/provenance")}
 
 
-def compare_attributes(name, a, b, ignored=frozenset()):
+def compare_attributes(name, a, b, ignored):
     for key in sorted((set(a.attrs) | set(b.attrs)) - ignored):
         if key not in a.attrs or key not in b.attrs:
             differs(f"{name}: only one has the attribute {key}")
-        # axis names and scales are arrays of objects; all else is text and numbers
+        # as text: axis names are an array, all others are single values
         if repr(a.attrs[key]) != repr(b.attrs[key]):
             differs(f"{name}: the attribute {key} is {a.attrs[key]!r} and {b.attrs[key]!r}")
 
@@ -51,7 +51,8 @@ def main():
         for name in sorted(set(mine) ^ set(theirs)):
             differs(f"{name}: only one has it")
         for name, thing in sorted(mine.items()):
-            compare_attributes(name, thing, theirs[name], OF_ONE_RUN if name == "/" else frozenset())
+            ignored = OF_ONE_RUN if name == "/" else set()
+            compare_attributes(name, thing, theirs[name], ignored)
             if isinstance(thing, h5py.Dataset):
                 compare_datasets(name, thing, theirs[name])
 

@@ -27,10 +27,10 @@ refused()
 
 refused "another number of steps" '"steps" was 3 and is now 4' -- $config --steps 4
 check "two ranks refuse together" ends 1 on 2 run $config --steps 4 --store "$store"
-refused "another guidance scale" '"guidance_scale" was 7.5 and is now 2' -- $config --guidance-scale 2
+refused "another guidance scale" '"guidance_scale" was 7.5 and is now 2' -- \
+    $config --guidance-scale 2
 refused "another size" '"width" was 64 and is now 72' -- $config --width 72
-sed 's/a red cube on a meadow", "edit": "replace", "cross/a red star on a meadow", "edit": "replace", "cross/' \
-    tests/program/edits.jsonl >"$work/edits.jsonl"
+sed '1s/a red cube/a red star/' tests/program/edits.jsonl >"$work/edits.jsonl"
 refused "a changed line" "edits.jsonl:1 is not what the store was begun with" -- \
     $config --manifest "$work/edits.jsonl"
 sed '1,2d' tests/program/edits.jsonl >"$work/edits.jsonl"
@@ -48,10 +48,12 @@ fails()
 
 nowhere=$work/nowhere
 fails "a config that is not there" "$nowhere.json" -- "$program" plan "$nowhere.json"
-fails "a manifest that is not there" "$nowhere.jsonl" -- "$program" plan $config --manifest "$nowhere.jsonl"
+fails "a manifest that is not there" "$nowhere.jsonl" -- \
+    "$program" plan $config --manifest "$nowhere.jsonl"
 fails "a model that is not there" "$nowhere" -- "$program" plan $config --model "$nowhere"
 fails "a model that is not there, for info" "$nowhere" -- "$program" info "$nowhere"
-fails "a store in a folder that is not there" "$nowhere/a.h5" -- on 2 run $config --store "$nowhere/a.h5"
+fails "a store in a folder that is not there" "$nowhere/a.h5" -- \
+    on 2 run $config --store "$nowhere/a.h5"
 fails "no store in the config" '"store" is missing' -- "$program" run $config
 for verb in status verify show export; do
     fails "$verb of a store that is not there" "$nowhere.h5" -- "$program" $verb "$nowhere.h5"

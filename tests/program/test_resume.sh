@@ -49,7 +49,8 @@ for victim in 0 1; do
     kill -9 "$(cat "$work/rank.$victim")"
     check "the job ends when rank $victim is killed" job_ends badly
     check "status exits 85 after rank $victim was killed" ends 85 "$program" status "$store"
-    check "what is there is undamaged after rank $victim was killed" ends 0 "$program" verify "$store"
+    check "what is there is undamaged after rank $victim was killed" \
+        ends 0 "$program" verify "$store"
     check "three ranks finish what two began" ends 2 on 3 $run --store "$store"
     check "the store is as if rank $victim had not been killed" \
         same_stores "$work/undisturbed.h5" "$store"

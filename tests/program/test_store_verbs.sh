@@ -9,11 +9,12 @@ check "a store is made" ends 2 on 2 run $config --store "$store"
 check "show lists the edits" ends 0 "$program" show "$store"
 check "the list has every line of the manifest" [ "$(wc -l <"$work/stdout")" -eq 14 ]
 check "the list has ids, counts and prompts" prints \
-    'family                   3 targets, 4 of 4 pictures done  "a red ball on a meadow"' line-3 ../../x
+    'family                   3 targets, 4 of 4 pictures done  "a red ball on a meadow"' \
+    line-3 ../../x
 check "show tells all about an edit" ends 0 "$program" show "$store" family "star, not cube"
 check "what is told: prompts, edits, tokens" prints "family  (manifest line 9, seed 7)" \
-    '"a red ball on a meadow in the rain"' "edit        refine" "red ×2" "blend heart→star minus cube" \
-    "<|startoftext|>" "of the picture may differ"
+    '"a red ball on a meadow in the rain"' "edit        refine" "red ×2" \
+    "blend heart→star minus cube" "<|startoftext|>" "of the picture may differ"
 check "show exits 1 for an id that is not there" ends 1 "$program" show "$store" famly
 check "the id that is not there is named" says '"famly"'
 
@@ -74,4 +75,5 @@ check "an id that is not there is not drawn" ends 1 "$program" export "$store" f
 check "it is named" says '"famly"'
 
 check "info tells of a model" ends 0 "$program" info models/scenes
-check "it tells what matters" prints "models/scenes will run" fingerprint "text encoder" UNet VAE scheduler
+check "it tells what matters" \
+    prints "models/scenes will run" fingerprint "text encoder" UNet VAE scheduler

@@ -30,12 +30,16 @@ struct pm_store_shape example_shape(void)
                                    .latent_channels = 4,
                                    .latent_height = 5,
                                    .latent_width = 3,
-                                   .map_height = 5,
-                                   .map_width = 3,
                                    .steps = 3,
                                    .train_timesteps = 10,
-                                   .trajectory = true,
-                                   .blend_mask = true};
+                                   .images = true,
+                                   .latents = PM_STORE_TRAJECTORY,
+                                   .blend_mask = true,
+                                   .captures = {{.path = "/attention/cross_mean",
+                                                 .number = PM_STORE_F32,
+                                                 .height = 5,
+                                                 .width = 3}},
+                                   .capture_count = 1};
 }
 
 /* Entry 0's prompt is the longest; the others are its beginnings. */
@@ -79,24 +83,36 @@ struct pm_store_about example_about(void)
 {
     static const int32_t timesteps[] = {9, 5, 1};
     static const double alpha_cumprod[] = {.99, .9, .8, .7, .6, .5, .4, .3, .2, .1};
+    static const size_t layers[] = {1, 7}, steps[] = {0, 1, 2};
+    static const struct pm_store_capture_about capture = {
+        .layers = layers, .layer_count = 2, .steps = steps, .step_count = 3, .head_count = 4};
     return (struct pm_store_about){.software = "promptmill test",
                                    .config = "{\"steps\": 3}",
                                    .model = "naïve",
                                    .model_hash = "0123",
                                    .scheduler = "ddim",
+                                   .manifest_hash = "4567",
                                    .timesteps = timesteps,
-                                   .alpha_cumprod = alpha_cumprod};
+                                   .alpha_cumprod = alpha_cumprod,
+                                   .captures = &capture};
 }
 
 struct pm_store *example_create(const char *path, MPI_Comm comm)
 {
     struct pm_store_shape shape = example_shape();
     struct pm_store_about about = example_about();
+    return example_create_as(path, comm, &shape, &about);
+}
+
+struct pm_store *example_create_as(const char *path, MPI_Comm comm,
+                                   const struct pm_store_shape *shape,
+                                   const struct pm_store_about *about)
+{
     struct pm_store *store = NULL;
     struct pm_error err = {0};
     int rank;
     MPI_Comm_rank(comm, &rank);
-    assert_ok(pm_store_create(&store, path, comm, rank ? NULL : &shape, rank ? NULL : &about, &err),
+    assert_ok(pm_store_create(&store, path, comm, rank ? NULL : shape, rank ? NULL : about, &err),
               err);
     if (rank == 0) put_plan(store);
     assert_ok(pm_store_commit(store, &err), err);
@@ -122,13 +138,14 @@ static uint8_t *bytes(size_t n, size_t entry, unsigned modulus)
 struct pm_store_payload example_payload(const struct pm_store_shape *s, size_t entry)
 {
     size_t latent = s->latent_channels * s->latent_height * s->latent_width;
-    size_t maps = s->map_height * s->map_width * s->tokens;
+    const struct pm_store_capture *c = s->captures;
     return (struct pm_store_payload){
         .image = bytes(s->image_height * s->image_width * 3, entry, 256),
         .x_T = target_of[entry] == PM_STORE_SOURCE ? floats(latent, entry, 1) : NULL,
         .final_latent = floats(latent, entry, 2),
-        .trajectory = s->trajectory ? floats(s->steps * latent, entry, 3) : NULL,
-        .cross_mean = maps ? floats(maps, entry, 4) : NULL,
+        .trajectory =
+            s->latents == PM_STORE_TRAJECTORY ? floats(s->steps * latent, entry, 3) : NULL,
+        .attention = {s->capture_count ? floats(c->height * c->width * s->tokens, entry, 4) : NULL},
         .blend_mask = s->blend_mask && entry % 3 == 2
                           ? bytes(s->latent_height * s->latent_width, entry, 2)
                           : NULL};
@@ -140,7 +157,7 @@ void example_free(struct pm_store_payload *payload)
     free((void *)payload->x_T);
     free((void *)payload->final_latent);
     free((void *)payload->trajectory);
-    free((void *)payload->cross_mean);
+    free((void *)payload->attention[0]);
     free((void *)payload->blend_mask);
 }
 
@@ -193,7 +210,7 @@ bool example_matches(const struct pm_store *store, size_t entry)
     const struct pm_store_shape *s = pm_store_shape_of(store);
     struct pm_store_payload p = example_payload(s, entry);
     size_t latent = s->latent_channels * s->latent_height * s->latent_width;
-    size_t maps = s->map_height * s->map_width * s->tokens;
+    size_t maps = s->capture_count ? pm_store_attention_floats(store, 0) : 0;
     size_t image = s->image_height * s->image_width * 3;
     size_t capacity = image + (s->steps * latent + maps) * sizeof(float);
     void *got = malloc(capacity);
@@ -204,7 +221,7 @@ bool example_matches(const struct pm_store *store, size_t entry)
     PART_MATCHES(pm_store_read_final_latent(got, store, entry, &err), p.final_latent, latent);
     PART_MATCHES(pm_store_read_trajectory(got, store, entry, &err), p.trajectory,
                  s->steps * latent);
-    PART_MATCHES(pm_store_read_cross_mean(got, store, entry, &err), p.cross_mean, maps);
+    PART_MATCHES(pm_store_read_attention(got, store, 0, entry, &err), p.attention[0], maps);
     PART_MATCHES(pm_store_read_blend_mask(got, store, entry, &err), p.blend_mask,
                  s->latent_height * s->latent_width);
     free(got);

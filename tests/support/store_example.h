@@ -16,6 +16,11 @@ struct pm_store_about example_about(void);
 /** Create, put the plan on rank 0, commit. Collective over @p comm; fails the test on failure. */
 struct pm_store *example_create(const char *path, MPI_Comm comm);
 
+/** The same with another shape, which has room for the example's plan. */
+struct pm_store *example_create_as(const char *path, MPI_Comm comm,
+                                   const struct pm_store_shape *shape,
+                                   const struct pm_store_about *about);
+
 /** One entry's payload; the caller frees with example_free. */
 struct pm_store_payload example_payload(const struct pm_store_shape *shape, size_t entry);
 void example_free(struct pm_store_payload *payload);

@@ -1,11 +1,13 @@
 /** @file test.h  What every test includes: cmocka, and checks for numbers and ranks. */
 #ifndef TEST_H
 #define TEST_H
+/* clang-format off: cmocka.h needs the others before it */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+/* clang-format on */
 
 /** Every rank fails together, so that a failed check never leaves a collective waiting. */
 #define assert_on_all_ranks(comm, cond)                                                            \

@@ -19,6 +19,7 @@ struct controlled {
     struct pm_token_map maps[TARGETS];
     struct pm_target_control targets[TARGETS];
     struct pm_attention_site cross, self, coarse_cross; /* coarse_cross is not stored */
+    struct pm_attention_capture capture;
     struct pm_attention_control control;
     struct pm_attention_hook hook;
 };
@@ -26,6 +27,7 @@ struct controlled {
 static struct pm_attention_site site_of(enum pm_unet_place place, bool is_cross)
 {
     return (struct pm_attention_site){.place = place,
+                                      .layer = place == PM_DOWN,
                                       .is_cross = is_cross,
                                       .heads = HEADS,
                                       .height = HEIGHT,
@@ -63,10 +65,23 @@ static void set_up(struct controlled *c)
     for (size_t i = 0; i < TARGETS; i++) set_map(c, i, 0.0, 0.0);
 }
 
-static void start(struct controlled *c, bool keeps_maps)
+static const size_t step_numbers[] = {0, 1, 2, 4, 5, 6, 7, 8, 9}, layer_numbers[] = {1};
+
+/* Cross-attention of layer 1, in all of 10 steps but step 3. */
+static const struct pm_attention_capture_spec after = {.is_cross = true,
+                                                       .height = HEIGHT,
+                                                       .width = WIDTH,
+                                                       .layers = layer_numbers,
+                                                       .layer_count = 1,
+                                                       .steps = step_numbers,
+                                                       .step_count = 9,
+                                                       .heads = HEADS};
+
+static void start(struct controlled *c, bool captures)
 {
-    c->control = pm_attention_control_make(c->targets, TARGETS, &c->cross, 1, CHANNELS, keeps_maps,
-                                           &c->arena);
+    c->capture = pm_attention_capture_make(&after, PROMPTS, PM_TOKENS, &c->arena);
+    c->control = pm_attention_control_make(c->targets, TARGETS, &c->cross, 1, CHANNELS, &c->capture,
+                                           captures, &c->arena);
     c->hook = pm_attention_control_hook(&c->control);
 }
 
@@ -91,19 +106,21 @@ static void an_idle_map_asks_for_no_cross_layer(void **state)
     pm_arena_free(&c.arena);
 }
 
-static void kept_maps_are_asked_for_in_every_step(void **state)
+static void what_captures_and_blends_need_is_asked_for(void **state)
 {
     (void)state;
     struct controlled c;
     struct pm_local_blend blend = {.start_step = 8};
     set_up(&c);
     start(&c, true);
-    assert_true(wants(&c, 9, &c.cross));
-    assert_false(wants(&c, 9, &c.coarse_cross));
+    for (size_t step = 0; step < 10; step++) {
+        assert_int_equal(wants(&c, step, &c.cross), step != 3);
+        assert_false(wants(&c, step, &c.coarse_cross) || wants(&c, step, &c.self));
+    }
     c.targets[1].blend = &blend; /* which looks at the maps of all steps before it starts */
     start(&c, false);
-    assert_true(wants(&c, 0, &c.cross));
-    assert_false(wants(&c, 0, &c.coarse_cross));
+    assert_true(wants(&c, 3, &c.cross));
+    assert_false(wants(&c, 3, &c.coarse_cross));
     pm_arena_free(&c.arena);
 }
 
@@ -189,14 +206,16 @@ static void cross_attention_becomes_its_map_of_the_sources(void **state)
     pm_arena_free(&c.arena);
 }
 
-static void maps_are_summed_after_the_edit(void **state)
+static void a_blends_maps_are_summed_after_the_edit(void **state)
 {
     (void)state;
     static float probs[PROMPTS * CROSS], sums[PROMPTS * PIXELS * PM_TOKENS];
     struct controlled c;
+    struct pm_local_blend blend = {.start_step = 8};
     set_up(&c);
     set_map(&c, 1, 0.0, 0.5);
-    start(&c, true);
+    c.targets[0].blend = &blend;
+    start(&c, false);
     memset(sums, 0, sizeof sums);
     for (size_t step = 0; step < 10; step++) {
         fill_random(probs, PROMPTS * CROSS, (unsigned)step);
@@ -207,8 +226,39 @@ static void maps_are_summed_after_the_edit(void **state)
                 sums[p * PIXELS * PM_TOKENS + i % (PIXELS * PM_TOKENS)] += probs[p * CROSS + i];
         c.hook.on_probs(c.hook.self, &c.coarse_cross, probs); /* is not summed */
     }
-    assert_int_equal(c.control.store.maps, 10 * HEADS);
     assert_true(max_difference(c.control.store.sums, sums, PROMPTS * PIXELS * PM_TOKENS) < 1e-4);
+    pm_arena_free(&c.arena);
+}
+
+static void captures_take_maps_before_or_after_the_edit(void **state)
+{
+    (void)state;
+    enum { MAP = PIXELS * PM_TOKENS };
+    static float probs[PROMPTS * CROSS], expected[2][PROMPTS * MAP];
+    struct pm_attention_capture_spec specs[2] = {after, after};
+    struct pm_attention_capture captures[2];
+    struct controlled c;
+    set_up(&c);
+    set_map(&c, 1, 0.0, 1.0);
+    specs[0].is_before = true;
+    for (size_t i = 0; i < 2; i++)
+        captures[i] = pm_attention_capture_make(&specs[i], PROMPTS, PM_TOKENS, &c.arena);
+    c.control =
+        pm_attention_control_make(c.targets, TARGETS, &c.cross, 1, CHANNELS, captures, 2, &c.arena);
+    c.hook = pm_attention_control_hook(&c.control);
+    for (size_t step = 0; step < 10; step++) {
+        fill_random(probs, PROMPTS * CROSS, (unsigned)step);
+        c.hook.begin_step(c.hook.self, step);
+        for (size_t i = 0; i < 2; i++) {
+            if (i == 1) c.hook.on_probs(c.hook.self, &c.cross, probs);
+            for (size_t k = 0; step != 3 && k < PROMPTS * CROSS; k++)
+                expected[i][k / CROSS * MAP + k % MAP] += probs[k];
+        }
+    }
+    for (size_t i = 0; i < 2; i++)
+        assert_true(max_difference(captures[i].sums, expected[i], PROMPTS * MAP) < 1e-4);
+    assert_true(max_difference(captures[0].sums, captures[1].sums, 2 * MAP) < 1e-6);
+    assert_true(max_difference(captures[0].sums, captures[1].sums, PROMPTS * MAP) > 0.1);
     pm_arena_free(&c.arena);
 }
 
@@ -286,11 +336,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_map_asks_for_no_cross_layer),
-        cmocka_unit_test(kept_maps_are_asked_for_in_every_step),
+        cmocka_unit_test(what_captures_and_blends_need_is_asked_for),
         cmocka_unit_test(self_layers_are_wanted_within_the_window_and_the_limit),
         cmocka_unit_test(self_attention_becomes_the_sources_where_its_window_is_open),
         cmocka_unit_test(cross_attention_becomes_its_map_of_the_sources),
-        cmocka_unit_test(maps_are_summed_after_the_edit),
+        cmocka_unit_test(a_blends_maps_are_summed_after_the_edit),
+        cmocka_unit_test(captures_take_maps_before_or_after_the_edit),
         cmocka_unit_test(a_blend_starts_at_its_step_and_leaves_the_others),
         cmocka_unit_test(no_step_takes_memory_for_good),
     };

@@ -11,13 +11,15 @@
 enum { HEIGHT = 12, WIDTH = 9, CHANNELS = 4, FACTOR = 4, STEPS = 4, MAX_PICTURES = 8 };
 enum { PIXELS = HEIGHT * WIDTH, LATENT = CHANNELS * PIXELS, IMAGE = 3 * FACTOR * FACTOR * PIXELS };
 enum { MAP_HEIGHT = 6, MAP_WIDTH = 5, CROSS = MAP_HEIGHT * MAP_WIDTH * PM_TOKENS };
+enum { MAP_LAYERS = 3, HEADS = 4 }; /* of this size */
 
 /** A picture that outlasts its call. All are bytes, so that two can be compared whole. */
 struct kept {
     int target;
     bool has_mask;
     unsigned char image[IMAGE];
-    float x_T[LATENT], final_latent[LATENT], trajectory[(STEPS + 1) * LATENT], cross_mean[CROSS];
+    float x_T[LATENT], final_latent[LATENT], trajectory[(STEPS + 1) * LATENT];
+    float cross_mean[CROSS]; /* [map y, map x, PM_TOKENS], zero beyond the prompt's */
     uint8_t mask[PIXELS];
 };
 
@@ -55,8 +57,19 @@ static int free_model(void **state)
     return 0;
 }
 
+/* The layers that blends look at, averaged. */
+static const size_t map_layers[MAP_LAYERS] = {1, 5, 7}, all_steps[] = {0, 1, 2, 3, 4};
+
 static struct pm_edit_settings default_settings(void)
 {
+    static const struct pm_attention_capture_spec mean = {.is_cross = true,
+                                                          .height = MAP_HEIGHT,
+                                                          .width = MAP_WIDTH,
+                                                          .layers = map_layers,
+                                                          .layer_count = MAP_LAYERS,
+                                                          .steps = all_steps,
+                                                          .step_count = STEPS,
+                                                          .heads = HEADS};
     return (struct pm_edit_settings){.model = &model,
                                      .schedule = &ddim,
                                      .guidance_scale = 7.5f,
@@ -64,7 +77,9 @@ static struct pm_edit_settings default_settings(void)
                                      .latent_width = WIDTH,
                                      .negative_prompt = "",
                                      .keeps_trajectory = true,
-                                     .targets_per_pass = 3};
+                                     .targets_per_pass = 3,
+                                     .captures = &mean,
+                                     .capture_count = 1};
 }
 
 static void keep(void *self, int target, const struct pm_picture *picture)
@@ -77,7 +92,11 @@ static void keep(void *self, int target, const struct pm_picture *picture)
     memcpy(k->image, picture->image, sizeof k->image);
     memcpy(k->x_T, picture->x_T, sizeof k->x_T);
     memcpy(k->final_latent, picture->final_latent, sizeof k->final_latent);
-    memcpy(k->cross_mean, picture->cross_mean, sizeof k->cross_mean);
+    const struct pm_attention_maps *maps = &picture->attention[0];
+    assert_int_equal(maps->rows, CROSS / PM_TOKENS);
+    for (size_t i = 0; i < maps->rows; i++)
+        memcpy(k->cross_mean + i * PM_TOKENS, maps->values + i * maps->columns,
+               maps->columns * sizeof(float));
     if (picture->trajectory)
         memcpy(k->trajectory, picture->trajectory, p->evaluations * LATENT * sizeof(float));
     if (picture->blend_mask) memcpy(k->mask, picture->blend_mask, sizeof k->mask);
@@ -287,20 +306,19 @@ static void a_blend_keeps_the_source_outside_its_mask(void **state)
     test_free(p.kept);
 }
 
-static void maps_of_words_are_probabilities(void **state)
+static void maps_are_of_the_layers_that_blends_look_at(void **state)
 {
     (void)state;
     struct pm_edit_settings settings = default_settings();
-    struct pictures p = edit(&settings, LINE(BALL, "7", ""));
-    size_t height, width;
-    pm_edit_map_size(&height, &width, &settings, &scratch);
+    size_t mark = scratch.used, count, height, width, found = 0;
+    const struct pm_attention_site *sites = pm_edit_sites(&count, &settings, &scratch);
+    pm_attention_store_size(&height, &width, sites, count);
     assert_true(height == MAP_HEIGHT && width == MAP_WIDTH);
-    for (size_t i = 0; i < CROSS; i += PM_TOKENS) {
-        double sum = 0.0;
-        for (size_t t = 0; t < PM_TOKENS; t++) sum += (double)p.kept[0].cross_mean[i + t];
-        assert_true(sum > 1.0 - 1e-5 && sum < 1.0 + 1e-5);
-    }
-    test_free(p.kept);
+    for (size_t i = 0; i < count; i++)
+        if (sites[i].is_cross && sites[i].place != PM_MID && sites[i].height == height)
+            assert_int_equal(sites[i].layer, map_layers[found++]);
+    assert_int_equal(found, MAP_LAYERS);
+    scratch.used = mark;
 }
 
 static void guidance_of_one_needs_no_unconditional_half(void **state)
@@ -387,7 +405,7 @@ int main(void)
         cmocka_unit_test(targets_with_an_error_are_left_out),
         cmocka_unit_test(a_trajectory_begins_at_the_seeds_noise_and_ends_at_the_final_latent),
         cmocka_unit_test(a_blend_keeps_the_source_outside_its_mask),
-        cmocka_unit_test(maps_of_words_are_probabilities),
+        cmocka_unit_test(maps_are_of_the_layers_that_blends_look_at),
         cmocka_unit_test(guidance_of_one_needs_no_unconditional_half),
         cmocka_unit_test(pndm_makes_one_evaluation_more),
         cmocka_unit_test(the_cost_counts_the_source_in_every_pass),

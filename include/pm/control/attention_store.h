@@ -1,4 +1,5 @@
-/** @file attention_store.h  Cross-attention maps, summed as the denoising goes.
+/** @file attention_store.h  Cross-attention maps, summed as the denoising goes: what local blends
+ *  look at.
  *
  *  Of the cross-attention layers on the way down and up (never in the middle), those whose maps
  *  have one size are summed over steps, layers and heads; that size is the one nearest to a
@@ -11,7 +12,6 @@
 
 struct pm_attention_store {
     size_t prompts, height, width, tokens;
-    size_t maps; /* summed so far for each prompt: steps * layers * heads */
     float *sums; /* [prompts, height, width, tokens] */
 };
 
@@ -30,7 +30,4 @@ bool pm_attention_store_wants(const struct pm_attention_store *store,
 /** Add one layer's maps. @param probs  [prompts, heads, queries, tokens] */
 void pm_attention_store_add(struct pm_attention_store *store, const struct pm_attention_site *site,
                             const float *probs);
-
-/** mean[height, width, tokens] of one prompt, over all maps summed. */
-void pm_attention_store_mean(float *mean, const struct pm_attention_store *store, size_t prompt);
 #endif

@@ -18,7 +18,7 @@ struct pm_local_blend {
     bool subtracts;
     struct pm_token_set subtract_source, subtract_target;
     float threshold, subtract_threshold; /* of the normalised map, 0 .. 1 */
-    size_t start_step; /* the first step after which latents are blended */
+    size_t start_step;                   /* the first step after which latents are blended */
 };
 
 /** mask[latent height, latent width] = 1 where the target may differ from the source, else 0.

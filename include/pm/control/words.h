@@ -20,6 +20,10 @@ struct pm_word {
     size_t bytes;
 };
 
+/** The words one after the other: `const char *rest = prompt; while (pm_words_next(&word, &rest))`.
+ *  @return false when there is none left */
+bool pm_words_next(struct pm_word *word, const char **rest);
+
 size_t pm_words_count(const char *prompt);
 
 /** @param index  below pm_words_count(prompt) */

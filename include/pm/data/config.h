@@ -4,6 +4,7 @@
 #ifndef PM_DATA_CONFIG_H
 #define PM_DATA_CONFIG_H
 #include "pm/base/json.h"
+#include "pm/data/capture.h"
 
 enum pm_config_scheduler { PM_SCHEDULER_MODEL, PM_SCHEDULER_DDIM, PM_SCHEDULER_PNDM };
 
@@ -16,9 +17,11 @@ struct pm_config {
     enum pm_config_scheduler scheduler; /* PM_SCHEDULER_MODEL: the one in the model's folder */
     const char *negative_prompt;
     const json_t *defaults; /* of manifest keys; seed and noise are among them */
-    bool keeps_trajectory;  /* capture.trajectory */
-    size_t threads;         /* a rank */
+    struct pm_capture capture;
+    size_t threads; /* a rank */
     size_t targets_per_pass;
+    size_t attempts;           /* an edit that was begun so often and never finished is given up */
+    double store_bytes;        /* a larger store is not begun; 0: no limit */
     double time_limit_seconds; /* 0: none */
     const char *halt_file;     /* NULL: none */
 };
@@ -34,8 +37,8 @@ struct pm_config_override {
 /** Read a file and lay the overrides over it.
  *  @return true, *out owned by the caller (pm_config_free); else err names file, key and value */
 PM_MUST_CHECK bool pm_config_load(struct pm_config *out, const char *path,
-                                  const struct pm_config_override *overrides,
-                                  size_t override_count, struct pm_error *err);
+                                  const struct pm_config_override *overrides, size_t override_count,
+                                  struct pm_error *err);
 
 /** The same from a resolved config's text, as another rank or a store has it. */
 PM_MUST_CHECK bool pm_config_parse(struct pm_config *out, const char *text, size_t bytes,

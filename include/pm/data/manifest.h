@@ -29,6 +29,10 @@ PM_MUST_CHECK bool pm_manifest_open(struct pm_manifest *out, const char *path,
                                     struct pm_error *err);
 void pm_manifest_close(struct pm_manifest *manifest);
 
+/** Let the system take back the memory of the lines before @p index, now and then: they can be read
+ *  again. */
+void pm_manifest_forget(const struct pm_manifest *manifest, size_t index);
+
 /** Where a line is, for messages: "edits.jsonl:17". */
 void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_manifest *manifest,
                        size_t index);

@@ -31,8 +31,46 @@
 
 struct pm_store;
 
+enum {
+    PM_STORE_MAX_CAPTURES = 16,
+    PM_STORE_MAX_DATASETS = 48,
+    PM_STORE_PATH_BYTES = 64,
+};
+
+enum pm_store_number {
+    PM_STORE_F32,
+    PM_STORE_F16, /* rounded to nearest, ties to even */
+    PM_STORE_U8,  /* times 255, rounded, what is outside 0 .. 1 brought to the nearer end */
+};
+
+/** One dataset of attention maps: a number for each entry, query pixel and token, and where they
+ *  are kept apart for each step, layer and head as well. Of self-attention the last axis is the
+ *  pixel attended to, key = y * width + x. */
+struct pm_store_capture {
+    char path[PM_STORE_PATH_BYTES]; /* "/attention/NAME", NAME of letters, digits and _ */
+    bool is_self;
+    bool is_of_words; /* the last axis is the prompt's words instead of its tokens */
+    enum pm_store_number number;
+    size_t steps, layers, heads; /* lengths of these axes; 0: averaged over, no axis */
+    size_t height, width;        /* of the maps */
+};
+
+/** What the axes do not say about a capture. Borrowed. */
+struct pm_store_capture_about {
+    bool is_before;                             /* a target's maps are those before editing */
+    const size_t *layers, *steps;               /* kept, or averaged over */
+    size_t layer_count, step_count, head_count; /* heads of each layer */
+};
+
+enum pm_store_latents {
+    PM_STORE_NO_LATENTS,
+    PM_STORE_ENDS,       /* the first and the last */
+    PM_STORE_TRAJECTORY, /* and the latent after each step */
+};
+
 /** Everything that fixes the datasets' sizes. Strings' bytes are the longest's, without a NUL;
- *  these and `words` may be 0 and then count as 1. All others are at least 1. */
+ *  these and `words` may be 0 and then count as 1. All others are at least 1, where the store has
+ *  what they are of. */
 struct pm_store_shape {
     size_t items, entries;
     size_t tokens; /* the longest prompt's, with begin and end, without padding */
@@ -40,11 +78,13 @@ struct pm_store_shape {
     size_t id_bytes, recipe_bytes, prompt_bytes, token_bytes, word_bytes;
     size_t image_height, image_width;
     size_t latent_channels, latent_height, latent_width;
-    size_t map_height, map_width; /* of cross_mean; both 0: no maps are kept */
-    size_t steps;                 /* calls of the UNet's denoising loop */
-    size_t train_timesteps;       /* the length of the alpha_cumprod table */
-    bool trajectory;              /* keep the latent after each step */
-    bool blend_mask;              /* some entry has a local blend */
+    size_t steps;           /* calls of the UNet's denoising loop */
+    size_t train_timesteps; /* the length of the alpha_cumprod table */
+    bool images;
+    enum pm_store_latents latents;
+    bool blend_mask;                                         /* some entry has a local blend */
+    struct pm_store_capture captures[PM_STORE_MAX_CAPTURES]; /* by path, ascending */
+    size_t capture_count;
 };
 
 /** What the file says about itself. All strings are wanted; borrowed for the call. */
@@ -54,8 +94,10 @@ struct pm_store_about {
     const char *model;           /* its name or path */
     const char *model_hash;      /* of its weights */
     const char *scheduler;       /* "ddim", "pndm" */
+    const char *manifest_hash;   /* of all recipes: tells at once whether they have changed */
     const int32_t *timesteps;    /* [shape.steps]  what the UNet is called with, in order of use */
     const double *alpha_cumprod; /* [shape.train_timesteps]  by timestep */
+    const struct pm_store_capture_about *captures; /* [shape.capture_count] */
 };
 
 /** One row of the plan. When read, `memory` owns what the strings point to. */
@@ -97,22 +139,23 @@ enum { PM_STORE_HAS_BLEND_MASK = 1 };
 /** All that may differ between two runs of the same work. */
 struct pm_store_provenance {
     int32_t rank;
-    uint32_t attempts; /* how often this entry was done or failed */
+    uint32_t attempts; /* how often this entry was begun */
     int64_t finished;  /* seconds since 1970 */
     double seconds;    /* it took */
     char host[64];
 };
 
-/** What an entry's computation gave. Row-major; latents are channels first. Borrowed. */
+/** What an entry's computation gave. Row-major; latents are channels first. Borrowed. What the
+ *  shape has not is NULL. */
 struct pm_store_payload {
     const uint8_t *image;      /* [image_height, image_width, 3] */
     const float *x_T;          /* [latent_channels, latent_height, latent_width]  the item's first
                                   latent, with its source entry; NULL with every other entry */
     const float *final_latent; /* [latent_channels, latent_height, latent_width] */
     const float *trajectory;   /* [steps, latent_channels, latent_height, latent_width]  after each
-                                  step; NULL where the shape has none */
-    const float *cross_mean;   /* [map_height, map_width, tokens]  zero beyond the prompt's tokens;
-                                  NULL where the shape has none */
+                                  step */
+    const float *attention[PM_STORE_MAX_CAPTURES]; /* [capture's axes]  zero beyond the prompt's
+                                                      tokens or words */
     const uint8_t *blend_mask; /* [latent_height, latent_width]  the last step's, 0 or 1; NULL: no
                                   local blend */
 };
@@ -120,6 +163,15 @@ struct pm_store_payload {
 /** @return the bytes a store of this shape will take on disk, within 1 % once above some MB;
  *  UINT64_MAX when no file could hold it */
 uint64_t pm_store_bytes(const struct pm_store_shape *shape);
+
+/** One dataset of a store. */
+struct pm_store_dataset {
+    const char *path; /* borrowed from the shape */
+    uint64_t bytes;   /* of its data, to the last one; UINT64_MAX when no file could hold it */
+};
+
+/** @param datasets  [PM_STORE_MAX_DATASETS]  @return how many a store of this shape has */
+size_t pm_store_datasets(struct pm_store_dataset *datasets, const struct pm_store_shape *shape);
 
 /** Begin a store under a temporary name beside @p path, with all datasets at their full size.
  *  Temporary files of @p path that a dead run left an hour ago or longer are removed.
@@ -144,7 +196,14 @@ PM_MUST_CHECK bool pm_store_put_prompt(struct pm_store *store, size_t entry,
  *  meanwhile; what is left to do then is pm_store_close, which removes the temporary file */
 PM_MUST_CHECK bool pm_store_commit(struct pm_store *store, struct pm_error *err);
 
-/** Open a store to go on with it, on any number of ranks. Collective over @p comm. */
+/** After the plan of a store that was opened to go on with has been put again, all of it: write
+ *  what was not there as it was put. Rank 0 only, not collective. @param was_damaged  whether
+ *  anything */
+PM_MUST_CHECK bool pm_store_repair_plan(bool *was_damaged, struct pm_store *store,
+                                        struct pm_error *err);
+
+/** Open a store to go on with it, on any number of ranks. Collective over @p comm. A packed one
+ *  (pm/data/store_pack.h) is refused. */
 PM_MUST_CHECK bool pm_store_open(struct pm_store **store, const char *path, MPI_Comm comm,
                                  struct pm_error *err);
 
@@ -163,6 +222,14 @@ void pm_store_close(struct pm_store *store);
 PM_MUST_CHECK bool pm_store_put_entry(struct pm_store *store, size_t entry,
                                       const struct pm_store_payload *payload, double seconds,
                                       struct pm_error *err);
+
+/** Count that an entry is begun, before it is computed, so that an edit that kills its rank each
+ *  time is known by it. Not collective, any rank. @param attempts  this one included */
+PM_MUST_CHECK bool pm_store_begin_entry(uint32_t *attempts, struct pm_store *store, size_t entry,
+                                        struct pm_error *err);
+
+/** Make an entry pending again, as if nobody had begun it. Not collective, any rank. */
+PM_MUST_CHECK bool pm_store_reset_entry(struct pm_store *store, size_t entry, struct pm_error *err);
 
 /** Record that an entry failed, and why, in one sentence. Not collective, any rank. */
 PM_MUST_CHECK bool pm_store_fail_entry(struct pm_store *store, size_t entry, const char *message,
@@ -202,13 +269,17 @@ PM_MUST_CHECK bool pm_store_read_final_latent(float *latent, const struct pm_sto
                                               size_t entry, struct pm_error *err);
 PM_MUST_CHECK bool pm_store_read_trajectory(float *latents, const struct pm_store *store,
                                             size_t entry, struct pm_error *err);
-PM_MUST_CHECK bool pm_store_read_cross_mean(float *maps, const struct pm_store *store, size_t entry,
-                                            struct pm_error *err);
+/** @param maps  as floats, whatever the numbers in the file */
+PM_MUST_CHECK bool pm_store_read_attention(float *maps, const struct pm_store *store,
+                                           size_t capture, size_t entry, struct pm_error *err);
+/** @return the floats of one entry's maps */
+size_t pm_store_attention_floats(const struct pm_store *store, size_t capture);
 PM_MUST_CHECK bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store *store,
                                             size_t entry, struct pm_error *err);
 
 /** A text the store says about itself: "software", "config", "model", "model_hash", "scheduler",
- *  "created" (ISO 8601, UTC), "run_uuid". @return true, *text owned by the caller (free) */
+ *  "manifest_hash", "created" (ISO 8601, UTC), "run_uuid". @return true, *text owned by the caller
+ *  (free) */
 PM_MUST_CHECK bool pm_store_read_attribute(char **text, const struct pm_store *store,
                                            const char *name, struct pm_error *err);
 

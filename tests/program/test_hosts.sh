@@ -1,0 +1,3 @@
+#!/bin/sh
+# Several hosts, and one that goes down.
+exec tests/cluster/test_hosts.sh
