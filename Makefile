@@ -1,7 +1,9 @@
 # make            the program, build/promptmill
 # make demo       edits of models/scenes under mpirun, into a store, and pictures out of it
-# make test       everything that is checked: layers, unit, golden and MPI tests, the program's verbs
+# make test       everything that is checked: layers, unit, golden and MPI tests, the program itself;
+#                 most of it again under the address and undefined-behaviour sanitizers
 # make deps       install what is missing (Debian, root or sudo), or name it
+# make bench      how fast it is against diffusers     make soak   kills a run 100 times
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
 # make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
 #
@@ -47,7 +49,7 @@ SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 tests    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/test_*.c))
 TESTS   := $(call tests,unit) $(call tests,golden) $(call tests,mpi)
 
-.PHONY: all deps test demo bench install lint format clean
+.PHONY: all deps test demo bench soak install lint format clean
 .SECONDARY:
 all: $(PROGRAM)
 
@@ -58,6 +60,7 @@ $(PROGRAM): $(JOBS) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+$(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
 $(BUILD)/jobs/main.o: CPPFLAGS += -DPM_VERSION='"$(VERSION)"'
 $(BUILD)/%.o: %.c Makefile deps.mk
@@ -70,9 +73,18 @@ $(BUILD)/%.$(1).o: %.c Makefile deps.mk
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
+# Programs that measure; bench/README.md says how.
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+bench: $(PROGRAM) $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+	bench/edit.sh
+soak: $(PROGRAM)
+	@BUILD=$(BUILD) tests/soak.sh
+
 test: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) $(PROGRAM) test-programs
-	@BUILD=$(BUILD) tests/run.sh
+	@$(if $(SAN),,$(MAKE) --no-print-directory -j$(shell nproc) SAN=1 BUILD=build-san build-san/promptmill test-programs)
+	@BUILD='$(BUILD)$(if $(SAN),, build-san)' tests/run.sh
 .PHONY: test-programs
 test-programs: $(TESTS)
 
@@ -97,6 +109,6 @@ compile_commands.json: Makefile deps.mk
 	  printf '%s{"directory": "%s", "file": "%s", "command": "%s"}\n' "$$separator" '$(CURDIR)' "$$f" "$$command"; \
 	  separator=,; done; echo ']'; } > $@
 clean:
-	rm -rf build/src build/jobs build/tests build/libpm.a build/promptmill build-san
+	rm -rf build/src build/jobs build/tests build/bench build/libpm.a build/promptmill build-san
 
--include $(shell find $(BUILD)/src $(BUILD)/jobs $(BUILD)/tests -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/src $(BUILD)/jobs $(BUILD)/tests $(BUILD)/bench -name '*.d' 2>/dev/null)

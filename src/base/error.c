@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool pm_fail(struct pm_error *err, enum pm_error_code code, const char *format, ...)
 {
@@ -37,5 +38,6 @@ void pm_die(const char *format, ...)
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
-    exit(PM_EXIT_MACHINE);
+    fflush(stdout);
+    _exit(PM_EXIT_MACHINE); /* at once: HDF5 and MPI, closed in order, would wait for other ranks */
 }

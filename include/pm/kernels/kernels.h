@@ -105,8 +105,8 @@ struct pm_kernels {
 
     /** target[r, n] = Σ_w base[r, w] map[w, n] + target[r, n] keep[n]: an edit of attention maps
      *  as one linear map over tokens. In place. @param packed_map  [T, T] packed by pm_pack */
-    void (*token_map)(float *target, const float *base, const float *packed_map,
-                      const float *keep, size_t rows, size_t tokens, struct pm_arena *scratch);
+    void (*token_map)(float *target, const float *base, const float *packed_map, const float *keep,
+                      size_t rows, size_t tokens, struct pm_arena *scratch);
 
     /** out[B, out_height, out_width, C]: the nearest pixel of x[B, Y, X, C], that is
      *  floor(y Y / out_height), as torch's nearest. Twice the size: every pixel four times. */

@@ -41,7 +41,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Vae(Schedule):
-    """One stage of the autoencoder. Its loss is the sum of the terms below, each times its weight."""
+    """One stage of the autoencoder. Its loss is the sum of the terms below, by their weights."""
 
     weight_decay: float = 1e-4
     crop: int = 128  # side of the squares cut from the pictures
