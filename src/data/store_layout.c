@@ -217,7 +217,8 @@ static bool dataset_bytes(uint64_t *bytes, const struct pm_store_shape *shape, e
 {
     struct axis axes[STORE_MAX_RANK];
     size_t row;
-    (void)store_axes(axes, shape, part);
+    size_t rank = store_axes(axes, shape, part);
+    PM_ASSERT(rank > 0);
     return store_row_bytes(&row, shape, part) &&
            !__builtin_mul_overflow(row, axes[0].length, bytes);
 }

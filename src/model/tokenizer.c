@@ -170,8 +170,11 @@ static void put_token(struct output *out, int32_t id)
 static void put_piece(struct output *out, const struct pm_tokenizer *tokenizer, const char *piece,
                       size_t bytes, struct symbol *symbols)
 {
-    for (size_t i = 0; i < bytes; i++)
-        symbols[i].id = tokenizer->byte_ids[i + 1 < bytes ? INSIDE : LAST][(unsigned char)piece[i]];
+    for (size_t i = 0; i < bytes; i++) {
+        /* clang's analyzer cannot see that utf8proc filled the text */
+        unsigned char byte = (unsigned char)piece[i]; // NOLINT(clang-analyzer-core.uninitialized.Assign)
+        symbols[i].id = tokenizer->byte_ids[i + 1 < bytes ? INSIDE : LAST][byte];
+    }
     size_t n = merge_symbols(tokenizer, symbols, bytes);
     PM_ASSERT(n <= bytes);
     for (size_t i = 0; i < n; i++) put_token(out, symbols[i].id);

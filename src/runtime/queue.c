@@ -62,8 +62,8 @@ struct pm_queue {
 };
 
 static const double tick_seconds = 0.2;
-/* The manager's naps, in nanoseconds: short ones while requests come often, as they do when edits are
-   short and a nap is a share of them. */
+/* The manager's naps, in nanoseconds: short ones while requests come often, as they do when edits
+   are short and a nap is a share of them. */
 enum { LONGEST_NAP = 1000000, LONGEST_BUSY_NAP = 100000 };
 static const double busy_seconds = 0.1;
 
