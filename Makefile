@@ -82,14 +82,14 @@ soak: $(PROGRAM)
 	@BUILD=$(BUILD) tests/soak.sh
 
 test: deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) $(PROGRAM) test-programs
-	@$(if $(SAN),,$(MAKE) --no-print-directory -j$(shell nproc) SAN=1 BUILD=build-san build-san/promptmill test-programs)
+	@$(MAKE) -s -j$(shell nproc) $(PROGRAM) test-programs
+	@$(if $(SAN),,$(MAKE) -s -j$(shell nproc) SAN=1 BUILD=build-san build-san/promptmill test-programs)
 	@BUILD='$(BUILD)$(if $(SAN),, build-san)' tests/run.sh
 .PHONY: test-programs
 test-programs: $(TESTS)
 
 demo: deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) $(PROGRAM)
+	@$(MAKE) -s -j$(shell nproc) $(PROGRAM)
 	@BUILD=$(BUILD) RANKS=$(RANKS) jobs/demo.sh
 
 install: all

@@ -120,8 +120,8 @@ static enum change watch(char text[PM_LOCK_TEXT_BYTES], const char *path, double
     return SILENT;
 }
 
-/* Put our lock in a dead run's place, unless another was quicker. Only who holds the claim, a second
- * file, may replace a lock, and only the one that was looked at: so one of many succeeds.
+/* Put our lock in a dead run's place, unless another was quicker. Only who holds the claim, a
+ * second file, may replace a lock, and only the one that was looked at: so one of many succeeds.
  * @return true; or false: EEXIST in errno, or why no file can be made */
 static bool take_over(const struct pm_lock *lock, const char *seen, double silent_seconds)
 {

@@ -35,8 +35,8 @@ struct pm_lock_times {
 struct pm_lock_times pm_lock_times_default(void);
 
 /** Take the lock at @p path. May wait silent_seconds, said in a log line.
- *  @return true: pm_lock_release gives it back; false with PM_E_INPUT when another run holds it (err
- *  names host and process), PM_E_IO when the file cannot be written */
+ *  @return true: pm_lock_release gives it back; false with PM_E_INPUT when another run holds it
+ *  (err names host and process), PM_E_IO when the file cannot be written */
 PM_MUST_CHECK bool pm_lock_take(struct pm_lock *lock, const char *path, struct pm_lock_times times,
                                 struct pm_error *err);
 
