@@ -80,7 +80,7 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-static bool asks_for_help(int argc, char **argv)
+bool config_options_ask_for_help(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0 ||
@@ -96,7 +96,7 @@ bool config_options_parse(struct config_options *out, int argc, char **argv, con
     struct argp argp = {
         .options = options, .parser = parse_option, .args_doc = "CONFIG", .doc = doc};
     *out = (struct config_options){.log_level = PM_LOG_INFO};
-    *helped = asks_for_help(argc, argv);
+    *helped = config_options_ask_for_help(argc, argv);
     snprintf(name, sizeof name, "promptmill %s", argv[0]);
     if (*helped) {
         if (speaks) argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);

@@ -15,6 +15,9 @@ struct config_options {
     bool retries_failed; /* --retry-failed */
 };
 
+/** Is --help among the arguments? Known without MPI, which takes its time to start. */
+bool config_options_ask_for_help(int argc, char **argv);
+
 /** Parse with argp. On wrong usage, prints it (if @p speaks: one rank is enough) and returns
  *  false; --help prints and sets *helped. */
 bool config_options_parse(struct config_options *out, int argc, char **argv, const char *doc,

@@ -320,10 +320,14 @@ int verb_run(int argc, char **argv)
     bool helped;
     int status = PM_EXIT_INPUT;
     size_t edits = 0;
+    if (config_options_ask_for_help(argc, argv)) {
+        (void)config_options_parse(&options, argc, argv, doc, true, &helped);
+        return PM_EXIT_DONE;
+    }
     pm_world_init(&r.world, &argc, &argv);
-    if (!config_options_parse(&options, argc, argv, doc, r.world.rank == 0, &helped) || helped) {
+    if (!config_options_parse(&options, argc, argv, doc, r.world.rank == 0, &helped)) {
         pm_world_free(&r.world);
-        return helped ? PM_EXIT_DONE : PM_EXIT_INPUT;
+        return PM_EXIT_INPUT;
     }
     pm_log_init(options.log_level, r.world.rank, r.world.ranks);
     if (prepare_run(&r, &options, &edits, &err)) {

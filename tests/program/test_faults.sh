@@ -155,8 +155,10 @@ slow=$work/slow.h5
 check "an undisturbed run of more steps finishes" ends 0 "$program" run "$config" --steps 40 --store "$slow"
 store=$work/twice.h5
 begin "$store" "$config"
+kill -STOP "$job" # so that it cannot finish before the second begins
 check "a second run on a store is refused" ends 1 "$program" run "$config" --steps 40 --store "$store"
 check "the first one's host and process are told" says "in use by a run on $(hostname), process $job"
+kill -CONT "$job"
 check "the first one finishes" job_ends 0
 check "the first one's store is as if there had been no other" same_stores "$slow" "$store"
 
