@@ -1,3 +1,4 @@
+#include "scenes_tokenizer.h"
 #include "test.h"
 
 #include "pm/control/attention_control.h"
@@ -38,8 +39,6 @@ static struct pm_attention_site site_of(enum pm_unet_place place, bool is_cross)
                                       .queries = PIXELS,
                                       .keys = is_cross ? PM_TOKENS : PIXELS};
 }
-
-static struct pm_tokenizer *tokenizer;
 
 /* Target i replaces "ball" in the steps from begin to end of 10. */
 static void set_map(struct controlled *c, size_t i, double begin, double end)
@@ -314,22 +313,6 @@ static void no_step_takes_memory_for_good(void **state)
         assert_int_equal(c.arena.used, used);
     }
     pm_arena_free(&c.arena);
-}
-
-static int load_tokenizer(void **state)
-{
-    (void)state;
-    struct pm_error err = {0};
-    if (pm_tokenizer_load(&tokenizer, "models/scenes/tokenizer", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_tokenizer(void **state)
-{
-    (void)state;
-    pm_tokenizer_free(tokenizer);
-    return 0;
 }
 
 int main(void)

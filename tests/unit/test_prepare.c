@@ -1,3 +1,4 @@
+#include "scenes_tokenizer.h"
 #include "test.h"
 
 #include "pm/edit/prepare.h"
@@ -5,24 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct pm_tokenizer *tokenizer;
-
-static int load_tokenizer(void **state)
-{
-    (void)state;
-    struct pm_error err = {0};
-    if (pm_tokenizer_load(&tokenizer, "models/scenes/tokenizer", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_tokenizer(void **state)
-{
-    (void)state;
-    pm_tokenizer_free(tokenizer);
-    return 0;
-}
 
 /** A recipe of one source and the targets whose JSON is given, made ready for 50 steps. */
 struct ready {

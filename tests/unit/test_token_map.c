@@ -1,3 +1,4 @@
+#include "scenes_tokenizer.h"
 #include "test.h"
 
 #include "pm/control/token_map.h"
@@ -6,24 +7,6 @@
 #include <string.h>
 
 enum { STEPS = 50 };
-
-static struct pm_tokenizer *tokenizer;
-
-static int load_tokenizer(void **state)
-{
-    (void)state;
-    struct pm_error err = {0};
-    if (pm_tokenizer_load(&tokenizer, "models/scenes/tokenizer", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_tokenizer(void **state)
-{
-    (void)state;
-    pm_tokenizer_free(tokenizer);
-    return 0;
-}
 
 static struct pm_tokens tokenize(const char *prompt)
 {

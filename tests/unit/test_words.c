@@ -1,26 +1,9 @@
+#include "scenes_tokenizer.h"
 #include "test.h"
 
 #include "pm/control/words.h"
 
 #include <string.h>
-
-static struct pm_tokenizer *tokenizer;
-
-static int load_tokenizer(void **state)
-{
-    (void)state;
-    struct pm_error err = {0};
-    if (pm_tokenizer_load(&tokenizer, "models/scenes/tokenizer", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_tokenizer(void **state)
-{
-    (void)state;
-    pm_tokenizer_free(tokenizer);
-    return 0;
-}
 
 static bool find(struct pm_token_set *set, const char *prompt, const char *word,
                  struct pm_error *err)
