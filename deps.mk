@@ -1,7 +1,7 @@
 # Where the libraries are. Debian's names first, then what a cluster's modules usually provide.
 hdf5     := $(firstword $(foreach p,hdf5-openmpi hdf5-mpi hdf5,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
 blas     := $(firstword $(foreach p,openblas openblas-openmp blas-openblas,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
-PACKAGES := $(hdf5) $(blas) libpng jansson libutf8proc libxxhash
+PACKAGES := $(hdf5) $(blas) libpng libjpeg jansson libutf8proc libxxhash
 PACKAGE_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null) $(if $(hdf5),,$(H5_CFLAGS))
 PACKAGE_LIBS   = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) $(if $(hdf5),,$(H5_LIBS))
 # Without a pkg-config file for HDF5, its compiler wrapper knows.
@@ -12,8 +12,8 @@ LDFLAGS  += $(if $(blas),-Wl$(comma)-rpath$(comma)$(shell pkg-config --variable=
 comma := ,
 
 DEBIAN_PACKAGES := gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev \
-    libopenblas-openmp-dev libpng-dev libjansson-dev libutf8proc-dev libxxhash-dev libcmocka-dev \
-    python3-h5py python3-numpy
+    libopenblas-openmp-dev libpng-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev libxxhash-dev \
+    libcmocka-dev python3-h5py python3-numpy
 
 deps:
 	@DEBIAN_PACKAGES='$(DEBIAN_PACKAGES)' sh jobs/deps.sh

@@ -9,7 +9,7 @@ if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     done
     [ -z "$missing" ] && exit 0
     # a toolchain from modules serves as well as Debian's packages
-    if command -v mpicc >/dev/null && pkg-config --exists jansson libpng libutf8proc libxxhash 2>/dev/null &&
+    if command -v mpicc >/dev/null && pkg-config --exists jansson libpng libjpeg libutf8proc libxxhash 2>/dev/null &&
        { pkg-config --exists hdf5-openmpi || pkg-config --exists hdf5 || command -v h5pcc; } >/dev/null 2>&1 &&
        [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
         exit 0
@@ -36,7 +36,7 @@ else
     command -v mpicc >/dev/null || { echo "missing: mpicc (load an MPI module)" >&2; status=1; }
     pkg-config --exists hdf5-openmpi || pkg-config --exists hdf5 || command -v h5pcc >/dev/null ||
         { echo "missing: parallel HDF5 (load its module; hdf5.pc or h5pcc is looked for)" >&2; status=1; }
-    for library in openblas libpng jansson libutf8proc libxxhash; do
+    for library in openblas libpng libjpeg jansson libutf8proc libxxhash; do
         pkg-config --exists $library || { echo "missing: $library (its pkg-config file is looked for)" >&2; status=1; }
     done
     exit $status

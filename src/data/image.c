@@ -1,11 +1,10 @@
 #include "pm/data/image.h"
 
+#include "image_codec.h"
+
 #include <errno.h>
-#include <png.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void pm_image_init(struct pm_image *image, size_t width, size_t height)
 {
@@ -24,63 +23,73 @@ void pm_image_free(struct pm_image *image)
     *image = (struct pm_image){0};
 }
 
-PM_MUST_CHECK static bool write_file(const struct pm_image *image, const char *path,
-                                     struct pm_error *err)
+bool pm_image_check_size(size_t width, size_t height, const char *path, struct pm_error *err)
 {
-    FILE *file = fopen(path, "wb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    png_image png = {.version = PNG_IMAGE_VERSION,
-                     .width = (png_uint_32)image->width,
-                     .height = (png_uint_32)image->height,
-                     .format = PNG_FORMAT_RGB};
-    bool ok = png_image_write_to_stdio(&png, file, 0, image->pixels, 0, NULL);
-    png_image_free(&png);
-    /* fclose writes what is still buffered: a full disk may show only here */
-    int flushed = fclose(file);
-    if (!ok) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, png.message);
-    if (flushed) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
+    if (width == 0 || height == 0)
+        return pm_fail(err, PM_E_FORMAT, "%s is %zux%zu pixels: it is empty", path, width, height);
+    if (width > PM_IMAGE_MAX_SIDE || height > PM_IMAGE_MAX_SIDE)
+        return pm_fail(err, PM_E_FORMAT, "%s is %zux%zu pixels, more than %d on a side", path,
+                       width, height, PM_IMAGE_MAX_SIDE);
+    if (height > PM_IMAGE_MAX_PIXELS / width)
+        return pm_fail(err, PM_E_FORMAT, "%s is %zux%zu pixels, more than %d in all", path, width,
+                       height, PM_IMAGE_MAX_PIXELS);
     return true;
 }
 
-bool pm_image_write_png(const struct pm_image *image, const char *path, struct pm_error *err)
+/* What Exif's orientations 1 to 8 do: mirror what lies in the file, then exchange its rows and
+ * columns. */
+static const struct {
+    bool mirrors_x, mirrors_y, exchanges;
+} orientations[9] = {[2] = {1, 0, 0}, [3] = {1, 1, 0}, [4] = {0, 1, 0}, [5] = {0, 0, 1},
+                     [6] = {0, 1, 1}, [7] = {1, 1, 1}, [8] = {1, 0, 1}};
+
+static void turn_upright(struct pm_image *image, unsigned orientation)
 {
-    PM_ASSERT(image->pixels);
-    char *partial;
-    /* the process number keeps apart two programs that write the same picture */
-    if (asprintf(&partial, "%s.%ld.partial", path, (long)getpid()) < 0)
-        pm_die("no memory to write %s", path);
-    bool ok = write_file(image, partial, err);
-    if (ok && rename(partial, path))
-        ok = pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", partial, path, strerror(errno));
-    if (!ok) unlink(partial);
-    free(partial);
-    return ok;
+    if (orientation == 1) return;
+    bool exchanges = orientations[orientation].exchanges;
+    size_t width = image->width, height = image->height;
+    struct pm_image upright;
+    pm_image_init(&upright, exchanges ? height : width, exchanges ? width : height);
+    for (size_t y = 0; y < upright.height; y++)
+        for (size_t x = 0; x < upright.width; x++) {
+            size_t from_x = exchanges ? y : x, from_y = exchanges ? x : y;
+            if (orientations[orientation].mirrors_x) from_x = width - 1 - from_x;
+            if (orientations[orientation].mirrors_y) from_y = height - 1 - from_y;
+            memcpy(upright.pixels + (y * upright.width + x) * 3,
+                   image->pixels + (from_y * width + from_x) * 3, 3);
+        }
+    pm_image_free(image);
+    *image = upright;
 }
 
-bool pm_image_read_png(struct pm_image *out, const char *path, struct pm_error *err)
+/* By the file's first bytes. @return NULL when it cannot be read or is neither */
+static pm_image_decode *find_decoder(FILE *file, const char *path, struct pm_error *err)
+{
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+    static const unsigned char jpeg[] = {0xFF, 0xD8, 0xFF};
+    unsigned char first[sizeof png] = {0};
+    if (fread(first, 1, sizeof first, file) < sizeof first && ferror(file)) {
+        pm_fail(err, PM_E_IO, "cannot read %s: %s", path, strerror(errno));
+        return NULL;
+    }
+    rewind(file);
+    if (memcmp(first, png, sizeof png) == 0) return pm_image_decode_png;
+    if (memcmp(first, jpeg, sizeof jpeg) == 0) return pm_image_decode_jpeg;
+    pm_fail(err, PM_E_FORMAT, "%s is neither a PNG nor a JPEG file", path);
+    return NULL;
+}
+
+bool pm_image_read(struct pm_image *out, const char *path, struct pm_error *err)
 {
     FILE *file = fopen(path, "rb");
     if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
-    struct pm_image image = {0};
-    png_image png = {.version = PNG_IMAGE_VERSION};
-    bool ok = png_image_begin_read_from_stdio(&png, file);
-    if (ok && (png.width > PM_IMAGE_MAX_SIDE || png.height > PM_IMAGE_MAX_SIDE)) {
-        ok = pm_fail(err, PM_E_FORMAT, "%s is %lux%lu pixels, more than %d on a side", path,
-                     (unsigned long)png.width, (unsigned long)png.height, PM_IMAGE_MAX_SIDE);
-    } else if (ok) {
-        const png_color white = {255, 255, 255};
-        png.format = PNG_FORMAT_RGB;
-        png.flags |= PNG_IMAGE_FLAG_16BIT_sRGB; /* else 16 bits without a gamma count as linear */
-        pm_image_init(&image, png.width, png.height);
-        ok = png_image_finish_read(&png, &white, image.pixels, 0, NULL);
-    }
-    if (PNG_IMAGE_FAILED(png))
-        pm_fail(err, PM_E_FORMAT, "%s is not a readable PNG: %s", path, png.message);
-    png_image_free(&png);
+    struct pm_image image;
+    unsigned orientation;
+    pm_image_decode *decode = find_decoder(file, path, err);
+    bool ok = decode && decode(&image, &orientation, file, path, err);
     fclose(file);
-    if (ok)
-        *out = image;
-    else
-        pm_image_free(&image);
-    return ok;
+    if (!ok) return false;
+    turn_upright(&image, orientation);
+    *out = image;
+    return true;
 }

@@ -73,7 +73,7 @@ static struct pm_image read_back(void)
 {
     struct pm_error err = {0};
     struct pm_image image = {0};
-    assert_ok(pm_image_read_png(&image, path, &err), err);
+    assert_ok(pm_image_read(&image, path, &err), err);
     return image;
 }
 
@@ -134,12 +134,8 @@ static void transparent_parts_are_white(void **state)
 {
     (void)state;
     write_png_of_kind(PNG_COLOR_TYPE_RGBA, 8, 3,
-                      (const uint8_t[]){9, 8, 7, 255, 9, 8, 7, 0, 0, 0, 0, 128});
-    struct pm_image image = read_back();
-    assert_memory_equal(image.pixels, ((const uint8_t[]){9, 8, 7, 255, 255, 255}), 6);
-    /* half of the light of white: sRGB 187.5 */
-    assert_in_range(image.pixels[6], 186, 189);
-    pm_image_free(&image);
+                      (const uint8_t[]){9, 8, 7, 255, 9, 8, 7, 0, 0, 50, 200, 128});
+    assert_pixels((const uint8_t[]){9, 8, 7, 255, 255, 255, 127, 152, 227}, 3);
 }
 
 static void a_picture_too_large_is_refused(void **state)
@@ -150,7 +146,7 @@ static void a_picture_too_large_is_refused(void **state)
     uint8_t *row = calloc(1, PM_IMAGE_MAX_SIDE + 1);
     write_png_of_kind(PNG_COLOR_TYPE_GRAY, 8, PM_IMAGE_MAX_SIDE + 1, row);
     free(row);
-    assert_fails(pm_image_read_png(&image, path, &err), err, "16385x1");
+    assert_fails(pm_image_read(&image, path, &err), err, "16385x1");
     assert_non_null(strstr(err.message, path));
     assert_int_equal(err.code, PM_E_FORMAT);
 }
@@ -160,9 +156,9 @@ static void a_missing_file_is_named(void **state)
     (void)state;
     struct pm_error err = {0};
     struct pm_image image;
-    assert_fails(pm_image_read_png(&image, "no/such.png", &err), err, "no/such.png: No such");
+    assert_fails(pm_image_read(&image, "no/such.png", &err), err, "no/such.png: No such");
     assert_int_equal(err.code, PM_E_IO);
-    assert_fails(pm_image_read_png(&image, folder, &err), err, folder);
+    assert_fails(pm_image_read(&image, folder, &err), err, folder);
 }
 
 static void a_picture_that_cannot_be_written_leaves_nothing(void **state)
@@ -207,7 +203,7 @@ static void a_truncated_file_is_an_error(void **state)
     size_t size = load(bytes, sizeof bytes), refused = 0;
     for (size_t kept = 0; kept < size; kept++) {
         store(bytes, kept);
-        if (pm_image_read_png(&image, path, &err)) {
+        if (pm_image_read(&image, path, &err)) {
             assert_same(&image, &whole);
             pm_image_free(&image);
         } else {
@@ -230,7 +226,7 @@ static void a_damaged_byte_does_no_harm(void **state)
     for (size_t i = 0; i < size; i++) {
         bytes[i] ^= 0x55;
         store(bytes, size);
-        if (pm_image_read_png(&image, path, &err))
+        if (pm_image_read(&image, path, &err))
             pm_image_free(&image);
         else
             refused++;
