@@ -26,6 +26,7 @@ struct decoder {
     const char *path;
     struct pm_error *err;
     struct pm_image image;
+    unsigned orientation;
     uint8_t *ink; /* [width, 4] a row of cyan, magenta, yellow, black; NULL when there is none */
 };
 
@@ -107,6 +108,16 @@ static void read_row(struct decoder *d)
     if (d->ink) light_from_ink(row, d->ink, d->image.width);
 }
 
+static unsigned orientation_of(const struct jpeg_decompress_struct *jpeg)
+{
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
+        if (m->marker == EXIF_MARKER && m->data_length > sizeof EXIF_NAME &&
+            memcmp(m->data, EXIF_NAME, sizeof EXIF_NAME) == 0)
+            return pm_exif_orientation(m->data + sizeof EXIF_NAME,
+                                       m->data_length - sizeof EXIF_NAME);
+    return 1;
+}
+
 static bool decode(struct decoder *d, FILE *file)
 {
     if (setjmp(d->failed)) return false;
@@ -118,18 +129,9 @@ static bool decode(struct decoder *d, FILE *file)
     jpeg_start_decompress(&d->jpeg);
     allocate(d);
     while (d->jpeg.output_scanline < d->jpeg.output_height) read_row(d);
+    d->orientation = orientation_of(&d->jpeg); /* finishing forgets the markers */
     jpeg_finish_decompress(&d->jpeg);
     return true;
-}
-
-static unsigned orientation_of(const struct jpeg_decompress_struct *jpeg)
-{
-    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
-        if (m->marker == EXIF_MARKER && m->data_length > sizeof EXIF_NAME &&
-            memcmp(m->data, EXIF_NAME, sizeof EXIF_NAME) == 0)
-            return pm_exif_orientation(m->data + sizeof EXIF_NAME,
-                                       m->data_length - sizeof EXIF_NAME);
-    return 1;
 }
 
 bool pm_image_decode_jpeg(struct pm_image *out, unsigned *orientation, FILE *file, const char *path,
@@ -141,7 +143,7 @@ bool pm_image_decode_jpeg(struct pm_image *out, unsigned *orientation, FILE *fil
     d->err = err;
     bool ok = decode(d, file);
     if (ok) {
-        *orientation = orientation_of(&d->jpeg);
+        *orientation = d->orientation;
         *out = d->image;
     } else {
         pm_image_free(&d->image);
