@@ -215,6 +215,91 @@ static void a_truncated_file_is_an_error(void **state)
     pm_image_free(&whole);
 }
 
+static size_t load_golden(uint8_t *bytes, size_t capacity, const char *name)
+{
+    char golden[128];
+    snprintf(golden, sizeof golden, "tests/golden/data/images/%s", name);
+    FILE *file = fopen(golden, "rb");
+    assert_non_null(file);
+    size_t size = fread(bytes, 1, capacity, file);
+    fclose(file);
+    assert_true(size < capacity);
+    return size;
+}
+
+static const char *const kinds[] = {"444.jpg",   "progressive.jpg", "cmyk.jpg",
+                                    "exif6.jpg", "exif.png",        "interlaced-palette4.png"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void every_kind_of_file_cut_short_is_an_error(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    for (size_t k = 0; k < KINDS; k++) {
+        uint8_t bytes[4096];
+        size_t size = load_golden(bytes, sizeof bytes, kinds[k]);
+        for (size_t kept = 0; kept < size - 14; kept += 1 + kept / 90) {
+            store(bytes, kept);
+            assert_fails(pm_image_read(&image, path, &err), err, path);
+        }
+    }
+}
+
+/* It may show in the picture: a JPEG has no checksum. */
+static void damage_in_any_kind_of_file_does_no_harm(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    for (size_t k = 0; k < KINDS; k++) {
+        uint8_t bytes[4096];
+        size_t size = load_golden(bytes, sizeof bytes, kinds[k]), refused = 0;
+        for (size_t i = 0; i < size; i += 1 + i / 90) {
+            bytes[i] ^= 0xA5;
+            store(bytes, size);
+            if (pm_image_read(&image, path, &err))
+                pm_image_free(&image);
+            else
+                refused++;
+            bytes[i] ^= 0xA5;
+        }
+        assert_true(refused > 5);
+    }
+}
+
+static void the_first_bytes_say_what_a_file_is(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    uint8_t bytes[4096];
+    store(bytes, load_golden(bytes, sizeof bytes, "444.jpg")); /* in a file named .png */
+    image = read_back();
+    assert_int_equal(image.width, 35);
+    pm_image_free(&image);
+    store((const uint8_t *)"GIF89a..........", 16);
+    assert_fails(pm_image_read(&image, path, &err), err, "neither a PNG nor a JPEG");
+    assert_int_equal(err.code, PM_E_FORMAT);
+}
+
+/* A frame header of 65500x65500 pixels in a file of some hundred bytes. */
+static void a_jpeg_too_large_is_refused_before_memory_is_taken(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image image;
+    uint8_t bytes[4096];
+    size_t size = load_golden(bytes, sizeof bytes, "444.jpg"), at = 2;
+    while (bytes[at + 1] != 0xC0) at += 2 + (size_t)bytes[at + 2] * 256 + bytes[at + 3];
+    memcpy(bytes + at + 5, "\xFF\xDC\xFF\xDC", 4);
+    store(bytes, size);
+    assert_fails(pm_image_read(&image, path, &err), err, "65500x65500");
+    memcpy(bytes + at + 5, "\x40\x00\x40\x00", 4);
+    store(bytes, size);
+    assert_fails(pm_image_read(&image, path, &err), err, "16384x16384 pixels, more than 134217728");
+}
+
 static void a_damaged_byte_does_no_harm(void **state)
 {
     (void)state;
@@ -249,6 +334,10 @@ int main(void)
         cmocka_unit_test(a_picture_that_cannot_be_written_leaves_nothing),
         cmocka_unit_test(a_truncated_file_is_an_error),
         cmocka_unit_test(a_damaged_byte_does_no_harm),
+        cmocka_unit_test(every_kind_of_file_cut_short_is_an_error),
+        cmocka_unit_test(damage_in_any_kind_of_file_does_no_harm),
+        cmocka_unit_test(the_first_bytes_say_what_a_file_is),
+        cmocka_unit_test(a_jpeg_too_large_is_refused_before_memory_is_taken),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
