@@ -32,7 +32,8 @@ struct pm_image_fit {
  *  proportions, to the nearest pixel.
  *  @param rgb  [height, width, 3]
  *  @return true; on false, err says PM_E_INPUT: the margins leave nothing (load_512 would quietly
- *  make them smaller), or the size is not the one PM_FIT_EXACT wants. @p name begins the message. */
+ *  make them smaller), or the size is not the one PM_FIT_EXACT wants. @p name begins the
+ *  message. */
 PM_MUST_CHECK bool pm_image_fit(uint8_t *rgb, size_t height, size_t width,
                                 const struct pm_image *image, const struct pm_image_fit *fit,
                                 const char *name, struct pm_error *err);

@@ -6,8 +6,8 @@
 
 /** Paste @p original over @p image outside the mask.
  *
- *  The mask is enlarged to the picture's size, each of its pixels to a rectangle. Inside it the edit
- *  stays byte by byte. Outside, the edit's share falls off with the distance d from a straight edge
+ *  The mask is enlarged to the picture's size, each of its pixels to a rectangle. Inside it the
+ *  edit stays byte by byte. Outside, the edit's share falls off with the distance d from a straight edge
  *  as erfc(d / (feather sqrt 2)): twice the mask blurred by a Gaussian, at most 1, so that there is
  *  no step at the edge. Farther than four times @p feather_pixels the original's bytes come back.
  *  @param image           [height, width, 3]  the edited picture, changed in place
