@@ -20,6 +20,7 @@ static const struct {
     {"verify", "check every checksum of a store", verb_verify},
     {"show", "what an edit in a store holds, in words", verb_show},
     {"export", "pictures out of a store", verb_export},
+    {"import", "a manifest out of a benchmark's or a dataset's list of edits", verb_import},
     {"pack", "a compressed copy of a store, to keep or to pass on", verb_pack},
     {"info", "what a checkpoint is and whether it will run", verb_info},
 };

@@ -8,7 +8,7 @@
 static const double CROSS_REPLACE_STEPS = 0.8, SELF_REPLACE_STEPS = 0.4;
 static const double BLEND_THRESHOLD = 0.3, BLEND_START = 0.2;
 
-static const char *const line_keys[] = {"id", "source", "seed", "noise", "targets", NULL};
+static const char *const line_keys[] = {"id", "source", "seed", "noise", "targets", "meta", NULL};
 static const char *const target_keys[] = {"prompt",
                                           "edit",
                                           "mapper",
@@ -19,7 +19,7 @@ static const char *const target_keys[] = {"prompt",
                                           "local_blend",
                                           NULL};
 /* Keys that cannot be the same for every edit. */
-static const char *const single_keys[] = {"id", "source", "targets", "prompt", NULL};
+static const char *const single_keys[] = {"id", "source", "targets", "prompt", "meta", NULL};
 static const char *const noise_names[] = {"torch", "counter", NULL};
 static const char *const edit_names[] = {"replace", "refine", "reweight", NULL};
 static const char *const mapper_names[] = {"corrected", "reference", NULL};
@@ -237,6 +237,10 @@ static bool read_line(struct pm_recipe *r, const char *where, struct pm_error *e
     PM_TRY(pm_json_uint64(r->json, where, "seed", INT64_MAX, &r->seed, err));
     PM_TRY(pm_json_choice(r->json, where, "noise", noise_names, &noise, err));
     r->noise = (enum pm_noise)noise;
+    const json_t *meta = json_object_get(r->json, "meta");
+    if (meta && !json_is_object(meta))
+        return pm_fail(err, PM_E_INPUT, "%s: \"meta\" is %s; an object {...} is wanted", where,
+                       pm_json_kind(meta));
     const json_t *targets = json_object_get(r->json, "targets");
     if (!json_is_array(targets))
         return pm_fail(err, PM_E_INPUT, "%s: \"targets\" is %s; a list is wanted", where,

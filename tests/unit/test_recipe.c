@@ -64,6 +64,15 @@ static void assert_target_refused(const char *keys, const char *sentence)
 #define CAT(targets) "{\"id\": \"a\", \"source\": \"a cat\", \"targets\": [" targets "]}"
 #define TARGET "edits.jsonl:17: targets[0]"
 
+static void meta_may_hold_anything(void **state)
+{
+    (void)state;
+    struct pm_recipe r =
+        read_good("{\"id\": \"a\", \"source\": \"a cat\", \"meta\": {\"sorce\": [1]}}", NULL);
+    assert_int_equal(json_object_size(json_object_get(r.json, "meta")), 1);
+    pm_recipe_free(&r);
+}
+
 static void every_key_is_read(void **state)
 {
     (void)state;
@@ -195,6 +204,7 @@ static void defaults_that_name_one_edit_are_refused(void **state)
     assert_defaults_refused("{\"source\": \"a\"}", "unknown key \"source\"");
     assert_defaults_refused("{\"prompt\": \"a\"}", "unknown key \"prompt\"");
     assert_defaults_refused("{\"targets\": []}", "unknown key \"targets\"");
+    assert_defaults_refused("{\"meta\": {}}", "unknown key \"meta\"");
     assert_defaults_refused("{\"self_replace_step\": 1}", "did you mean \"self_replace_steps\"?");
     assert_defaults_refused("[3]", "an object {...} is wanted, not a list");
 }
@@ -246,6 +256,8 @@ static void a_wrong_line_is_refused(void **state)
                         "edits.jsonl:17: \"targets\" is an object; a list is wanted");
     assert_line_refused("{\"id\": \"a\", \"sorce\": \"a\"}",
                         "edits.jsonl:17: unknown key \"sorce\"; did you mean \"source\"?");
+    assert_line_refused("{\"id\": \"a\", \"source\": \"a cat\", \"meta\": \"b\"}",
+                        "edits.jsonl:17: \"meta\" is a string; an object {...} is wanted");
     assert_line_refused("[]", "edits.jsonl:17: an object {...} is wanted, not a list");
 }
 
@@ -373,6 +385,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(meta_may_hold_anything),
         cmocka_unit_test(what_is_left_out_is_the_references),
         cmocka_unit_test(the_subtracted_words_have_the_blends_own_threshold),
         cmocka_unit_test(a_dictionary_without_default_edits_the_other_words_throughout),
