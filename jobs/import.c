@@ -160,7 +160,7 @@ static bool write_manifest(struct pm_import_result *result, const char *out,
 int verb_import(int argc, char **argv)
 {
     struct arguments a;
-    struct pm_import_result result;
+    struct pm_import_result result = {0};
     struct pm_error err = {0};
     bool helped;
     if (!parse(&a, argc, argv, &helped)) return PM_EXIT_INPUT;

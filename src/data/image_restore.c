@@ -66,7 +66,7 @@ void pm_image_restore(uint8_t *image, const uint8_t *original, size_t height, si
     struct gaussian g;
     gaussian_init(&g, feather_pixels);
     float *rows = malloc(mask_height * width * sizeof *rows); /* [mask_height, width] */
-    float *lines = malloc(2 * height * sizeof *lines);        /* a column, before and after */
+    float *lines = calloc(2 * height, sizeof *lines);         /* a column, before and after */
     if (!rows || !lines) pm_die("no memory for a mask of %zux%zu", width, height);
     blur_rows(rows, mask, mask_height, mask_width, width, &g);
     for (size_t x = 0; x < width; x++) {

@@ -62,7 +62,7 @@ static bool draw_runs(struct pm_image *out, const json_t *json, const char *wher
                        "%s: a mask needs \"height\" and \"width\", of at most %d pixels", where,
                        PM_IMAGE_MAX_PIXELS);
     size_t pixels = height * width;
-    uint8_t *mask = malloc(pixels);
+    uint8_t *mask = calloc(pixels, 1);
     if (!mask) pm_die("no memory for a mask of %zux%zu", width, height);
     bool ok = pm_mask_from_runs(mask, pixels, json_object_get(json, "runs"), false, where, err);
     if (ok) {
