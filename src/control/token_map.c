@@ -82,16 +82,22 @@ PM_MUST_CHECK static bool make_base(struct pm_token_map *out, const struct pm_to
     return true;
 }
 
-/* Multiply column n by the equalizer. @return whether it is other than the target's own */
-static bool equalize_column(struct pm_token_map *map, size_t n, float equalizer)
+/* Multiply the columns by the equalizer, and see which are other than the target's own: row by row, as
+ * they lie in memory, since every edit of a manifest is planned so. */
+static void equalize(struct pm_token_map *map, const float *equalizer)
 {
-    bool any = false;
+    int32_t any[PM_TOKENS] = {0}; /* as wide as a float, so that vectors are made of it */
     for (size_t w = 0; w < PM_TOKENS; w++) {
-        map->map[w * PM_TOKENS + n] *= equalizer;
-        any |= map->map[w * PM_TOKENS + n] != 0.0f;
+        float *row = map->map + w * PM_TOKENS;
+        for (size_t n = 0; n < PM_TOKENS; n++) {
+            row[n] *= equalizer[n];
+            any[n] |= row[n] != 0.0f;
+        }
     }
-    map->share[n] *= equalizer;
-    return any || map->share[n] != 1.0f;
+    for (size_t n = 0; n < PM_TOKENS; n++) {
+        map->share[n] *= equalizer[n];
+        map->changes[n] = any[n] || map->share[n] != 1.0f;
+    }
 }
 
 /* Keep bounds sorted, each once. Before step 0 nothing changes. */
@@ -112,8 +118,8 @@ bool pm_token_map_init(struct pm_token_map *out, const struct pm_token_map_spec 
 {
     *out = (struct pm_token_map){0};
     PM_TRY(make_base(out, spec, source_prompt, source, target_prompt, target, err));
+    equalize(out, spec->equalizer);
     for (size_t n = 0; n < PM_TOKENS; n++) {
-        out->changes[n] = equalize_column(out, n, spec->equalizer[n]);
         out->begin[n] = spec->begin[n];
         out->end[n] = spec->end[n];
         if (!out->changes[n] || out->begin[n] >= out->end[n]) continue;

@@ -18,14 +18,12 @@ static size_t decode(int32_t *c, const char *text, size_t bytes)
 bool pm_words_next(struct pm_word *word, const char **text)
 {
     const char *start = NULL, *at = *text;
-    size_t left = strlen(at);
-    while (left > 0) {
-        int32_t c;
-        size_t n = decode(&c, at, left);
+    while (*at) {
+        int32_t c = (unsigned char)*at;
+        size_t n = c < 0x80 ? 1 : decode(&c, at, strlen(at));
         if (!start && !pm_is_white_space(c)) start = at;
         if (start && pm_is_white_space(c)) break;
         at += n;
-        left -= n;
     }
     *text = at;
     if (start) *word = (struct pm_word){.text = start, .bytes = (size_t)(at - start)};
