@@ -78,7 +78,7 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
     for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
     printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
-           plan->manifest.path, plan->manifest.count, plan->edits, plan->failed_edits);
+           plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
     printf("model       %s, fingerprint %s\n", plan->config->model, s->model->fingerprint);
     printf("pictures    %zu x %zu, from latents of %zu x %zu\n", plan->shape.image_width,
            plan->shape.image_height, s->latent_width, s->latent_height);
@@ -115,7 +115,7 @@ int verb_plan(int argc, char **argv)
                        &err) &&
         pm_model_load(&model, config.model, &err) &&
         run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
-        run_plan_make(&plan, &config, &settings, &captures, &err))
+        run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, &err))
         status = print_plan(&plan, options.log_level);
     else
         pm_log(PM_LOG_ERROR, "%s", err.message);

@@ -296,11 +296,11 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     pm_world_set_threads(&r->world, (int)r->config.threads);
     PM_TRY(load_model(r, err));
     pm_arena_init(&r->scratch, pm_model_scratch_bytes());
+    PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD, err));
     if (is_root) {
-        ok = run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, err) &&
-             run_plan_check_bytes(&r->plan, err);
+        ok = run_plan_check_bytes(&r->plan, err);
         if (ok) report_problems(&r->plan);
-        if (ok && r->plan.failed_edits == r->plan.edits)
+        if (ok && r->plan.problem_count == r->plan.edits)
             ok = pm_fail(err, PM_E_INPUT, "none of the %zu edits can be done", r->plan.edits);
     }
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));

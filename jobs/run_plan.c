@@ -1,15 +1,8 @@
 #include "run_plan.h"
 
-#include "pm/base/hash.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static bool choose_size(size_t *latent, const char *key, size_t pixels,
                         const struct pm_model *model, struct pm_error *err)
@@ -127,145 +120,6 @@ char *run_plan_recipe_text(const struct run_plan *plan, size_t item)
     return text;
 }
 
-static void add_problem(struct run_plan *plan, size_t item, size_t entry, size_t entries,
-                        const char *message)
-{
-    if ((plan->problem_count & (plan->problem_count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = plan->problem_count ? 2 * plan->problem_count : 1;
-        struct run_plan_problem *p = realloc(plan->problems, capacity * sizeof *p);
-        if (!p) pm_die("no memory for %zu problems", capacity);
-        plan->problems = p;
-    }
-    char *copy = strdup(message);
-    if (!copy) pm_die("no memory for a message");
-    plan->problems[plan->problem_count++] = (struct run_plan_problem){
-        .item = item, .entry = entry, .entries = entries, .message = copy};
-}
-
-static void measure_prompt(struct run_plan *plan, const char *prompt,
-                           const struct pm_tokens *tokens)
-{
-    struct pm_store_shape *s = &plan->shape;
-    s->prompt_bytes = max_size(s->prompt_bytes, strlen(prompt));
-    s->tokens = max_size(s->tokens, tokens->count);
-    for (size_t t = 0; t < tokens->count; t++)
-        s->token_bytes =
-            max_size(s->token_bytes,
-                     strlen(pm_token_text(plan->settings->model->tokenizer, tokens->ids[t])));
-    size_t words = 0;
-    struct pm_word word;
-    for (; pm_words_next(&word, &prompt); words++)
-        s->word_bytes = max_size(s->word_bytes, word.bytes);
-    s->words = max_size(s->words, words);
-}
-
-/** Which line has an id: by the id's hash, in a table with open addressing. */
-struct id_table {
-    uint64_t *hashes; /* 0: free */
-    size_t *items;
-    size_t mask; /* a power of two less one */
-};
-
-static struct id_table id_table_make(size_t count)
-{
-    size_t capacity = 16;
-    while (capacity < 2 * count) capacity *= 2;
-    struct id_table table = {.hashes = calloc(capacity, sizeof *table.hashes),
-                             .items = malloc(capacity * sizeof *table.items),
-                             .mask = capacity - 1};
-    if (!table.hashes || !table.items) pm_die("no memory for %zu ids", count);
-    return table;
-}
-
-/* Enter an id. @return true, or false with the item that has it already */
-static bool id_table_enter(struct id_table *table, const char *id, size_t item, size_t *other)
-{
-    uint64_t hash = pm_hash64(id, strlen(id), 1) | 1; /* never 0 */
-    size_t at = (size_t)hash & table->mask;
-    for (; table->hashes[at]; at = (at + 1) & table->mask) {
-        *other = table->items[at];
-        if (table->hashes[at] == hash) return false;
-    }
-    table->hashes[at] = hash;
-    table->items[at] = item;
-    return true;
-}
-
-static void survey_line(struct run_plan *plan, size_t item, struct id_table *ids)
-{
-    struct run_plan_line line;
-    struct run_plan_item *it = &plan->items[item];
-    run_plan_line_load(&line, plan, item);
-    size_t other;
-    if (!id_table_enter(ids, line.id, item, &other) && line.error.code == PM_OK)
-        pm_fail(&line.error, PM_E_INPUT, "%s: the id \"%s\" is line %zu's already", line.place,
-                line.id, plan->manifest.lines[other].number);
-    it->first_entry = plan->entries;
-    it->targets = line.error.code == PM_OK ? line.recipe.target_count : 0;
-    plan->shape.recipe_bytes = max_size(plan->shape.recipe_bytes, strlen(line.text));
-    plan->shape.id_bytes = max_size(plan->shape.id_bytes, strlen(line.id));
-    plan->hash = pm_hash64(line.text, strlen(line.text), plan->hash);
-    size_t edits = it->targets ? it->targets : 1;
-    if (line.error.code != PM_OK) {
-        add_problem(plan, item, it->first_entry, 1, line.error.message);
-        plan->failed_edits += edits;
-    } else {
-        it->cost = pm_edit_cost(plan->settings, &line.prepared, it->targets);
-        measure_prompt(plan, line.recipe.source, &line.prepared.source);
-    }
-    for (size_t i = 0; i < it->targets; i++) {
-        const struct pm_prepared_target *target = &line.prepared.targets[i];
-        if (target->error.code != PM_OK) {
-            add_problem(plan, item, it->first_entry + 1 + i, 1, target->error.message);
-            plan->failed_edits++;
-            continue;
-        }
-        measure_prompt(plan, line.recipe.targets[i].prompt, &target->tokens);
-        plan->shape.blend_mask = plan->shape.blend_mask || target->has_blend;
-    }
-    plan->entries += 1 + it->targets;
-    plan->edits += edits;
-    plan->cost += (double)it->cost;
-    run_plan_line_free(&line);
-}
-
-static void finish_shape(struct run_plan *plan, const struct run_captures *captures)
-{
-    const struct pm_edit_settings *s = plan->settings;
-    struct pm_store_shape *shape = &plan->shape;
-    run_captures_shape(shape, captures, plan->config);
-    shape->items = plan->manifest.count;
-    shape->entries = plan->entries;
-    shape->tokens = max_size(shape->tokens, 1);
-    shape->image_height = s->latent_height * s->model->vae.factor;
-    shape->image_width = s->latent_width * s->model->vae.factor;
-    shape->latent_channels = s->model->unet.config.in_channels;
-    shape->latent_height = s->latent_height;
-    shape->latent_width = s->latent_width;
-    shape->steps = s->schedule->evaluations;
-    shape->train_timesteps = s->schedule->train_timesteps;
-}
-
-bool run_plan_make(struct run_plan *out, const struct pm_config *config,
-                   const struct pm_edit_settings *settings, const struct run_captures *captures,
-                   struct pm_error *err)
-{
-    *out = (struct run_plan){.config = config, .settings = settings};
-    PM_TRY(pm_recipe_check_defaults(config->defaults, "\"defaults\"", err));
-    PM_TRY(pm_manifest_open(&out->manifest, config->manifest, err));
-    out->items = calloc(out->manifest.count, sizeof *out->items);
-    struct id_table ids = id_table_make(out->manifest.count);
-    if (!out->items) pm_die("no memory for %zu edits", out->manifest.count);
-    for (size_t i = 0; i < out->manifest.count; i++) {
-        survey_line(out, i, &ids);
-        pm_manifest_forget(&out->manifest, i);
-    }
-    free(ids.hashes);
-    free(ids.items);
-    finish_shape(out, captures);
-    return true;
-}
-
 bool run_plan_check_bytes(const struct run_plan *plan, struct pm_error *err)
 {
     struct pm_store_dataset datasets[PM_STORE_MAX_DATASETS];
@@ -284,6 +138,11 @@ bool run_plan_check_bytes(const struct run_plan *plan, struct pm_error *err)
                    "takes %llu)",
                    (unsigned long long)bytes, most, datasets[largest].path,
                    (unsigned long long)datasets[largest].bytes);
+}
+
+size_t run_plan_problem_entry(const struct run_plan *plan, const struct run_plan_problem *problem)
+{
+    return plan->items[problem->item].first_entry + (size_t)(problem->target + 1);
 }
 
 void run_plan_hash_text(char text[17], const struct run_plan *plan)

@@ -7,6 +7,8 @@
 
 #include "pm/data/manifest.h"
 
+#include <mpi.h>
+
 /** One line of the manifest. */
 struct run_plan_item {
     size_t first_entry; /* in the store */
@@ -17,21 +19,25 @@ struct run_plan_item {
 /** Something that cannot be done. */
 struct run_plan_problem {
     size_t item;
-    size_t entry, entries; /* of the store, that it spoils */
-    char *message;
+    int target;    /* of the item, from 0; PM_STORE_SOURCE: nothing of it can be done */
+    char *message; /* owned */
 };
 
 struct run_plan {
     const struct pm_config *config;          /* borrowed */
     const struct pm_edit_settings *settings; /* borrowed */
+    MPI_Comm comm;                           /* borrowed; MPI_COMM_NULL: alone */
+    int rank, ranks;
     struct pm_manifest manifest;
-    struct run_plan_item *items; /* [manifest.count] */
-    size_t entries, edits;       /* an edit is a target, or a source that has none */
-    struct run_plan_problem *problems;
-    size_t problem_count, failed_edits;
+    size_t first_line, end_line;       /* of the manifest's lines, this rank's share */
+    struct run_plan_item *items;       /* [manifest.count]; of other ranks' lines on rank 0 only */
+    struct run_plan_problem *problems; /* [problem_count] in order; likewise. An edit each */
+    size_t problem_count;
+    struct pm_store_shape shape;
+    /* the rest is rank 0's */
+    size_t entries, edits; /* an edit is a target, or a source that has none */
     double cost;
     uint64_t hash; /* of all recipes */
-    struct pm_store_shape shape;
 };
 
 /** A line, ready to be looked at or computed. */
@@ -52,15 +58,21 @@ PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
                                      const struct pm_config *config, const struct pm_model *model,
                                      struct pm_error *err);
 
-/** Look at every line. @return true, *out owned by the caller (run_plan_free), its problems listed;
- *  false only when there is no manifest to look at */
+/** Look at every line, each rank at its share. Collective over @p comm; MPI_COMM_NULL will do for
+ *  one process alone.
+ *  @return true, *out owned by the caller (run_plan_free), its problems listed; false, on all
+ *  ranks, only when there is no manifest to look at, or not one and the same */
 PM_MUST_CHECK bool run_plan_make(struct run_plan *out, const struct pm_config *config,
                                  const struct pm_edit_settings *settings,
-                                 const struct run_captures *captures, struct pm_error *err);
+                                 const struct run_captures *captures, MPI_Comm comm,
+                                 struct pm_error *err);
 void run_plan_free(struct run_plan *plan);
 
 /** Is the store no larger than can be, and than the config allows? */
 PM_MUST_CHECK bool run_plan_check_bytes(const struct run_plan *plan, struct pm_error *err);
+
+/** @return the entry of the store that says so: the target's, or the source's */
+size_t run_plan_problem_entry(const struct run_plan *plan, const struct run_plan_problem *problem);
 
 /** The hash of all recipes, as the store keeps it. */
 void run_plan_hash_text(char text[17], const struct run_plan *plan);
@@ -76,11 +88,13 @@ void run_plan_line_free(struct run_plan_line *line);
 /** The resolved recipe of a line as JSON text. Any thread. @return owned by the caller (free) */
 char *run_plan_recipe_text(const struct run_plan *plan, size_t item);
 
-/** Write all items and prompts into a store that has just been created. */
+/** Put the items and prompts of this rank's share into a store: one that has just been created, or
+ *  again, see pm_store_repair_plan. Not collective; all ranks do it. */
 PM_MUST_CHECK bool run_plan_write(const struct run_plan *plan, struct pm_store *store,
                                   struct pm_error *err);
 
-/** Is the store one of this plan? Compares every item's recipe. */
+/** Is the store one of this plan? Compares every item's recipe, unless a hash of them all tells.
+ *  Rank 0 only. */
 PM_MUST_CHECK bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
                                     struct pm_error *err);
 #endif

@@ -43,28 +43,31 @@ static bool write_prompt(struct pm_store *store, size_t entry, size_t item, int 
     return ok;
 }
 
-/** Writing goes through the problems that the survey found, in the order of entries. */
+/** Writing goes through the problems that the survey found, in the order of lines and targets. */
 struct plan_writer {
     const struct run_plan *plan;
     struct pm_store *store;
     size_t next_problem;
 };
 
-/* Was this entry found wrong? To be asked in the order of entries. */
-static bool is_wrong(struct plan_writer *w, size_t entry)
+/* Was this target found wrong? To be asked in order. */
+static bool is_wrong(struct plan_writer *w, size_t item, int target)
 {
-    const struct run_plan *plan = w->plan;
-    while (w->next_problem < plan->problem_count && plan->problems[w->next_problem].entry < entry)
-        w->next_problem++;
-    return w->next_problem < plan->problem_count && plan->problems[w->next_problem].entry == entry;
+    const struct run_plan_problem *problem = NULL;
+    for (; w->next_problem < w->plan->problem_count; w->next_problem++) {
+        problem = &w->plan->problems[w->next_problem];
+        if (problem->item > item || (problem->item == item && problem->target >= target)) break;
+    }
+    return w->next_problem < w->plan->problem_count && problem->item == item &&
+           problem->target == target;
 }
 
-static bool write_entry(struct plan_writer *w, size_t entry, size_t item, int target,
-                        const char *prompt, struct pm_error *err)
+static bool write_entry(struct plan_writer *w, size_t item, int target, const char *prompt,
+                        bool wrong, struct pm_error *err)
 {
     const struct pm_tokenizer *tokenizer = w->plan->settings->model->tokenizer;
     struct pm_tokens tokens;
-    bool wrong = is_wrong(w, entry);
+    size_t entry = w->plan->items[item].first_entry + (size_t)(target + 1);
     if (!wrong) PM_TRY(pm_tokenize(&tokens, tokenizer, prompt, err));
     return write_prompt(w->store, entry, item, target, wrong ? "" : prompt, wrong ? NULL : &tokens,
                         tokenizer, err);
@@ -74,18 +77,17 @@ static bool write_line(struct plan_writer *w, const struct run_plan_line *line, 
                        struct pm_error *err)
 {
     const struct run_plan_item *it = &w->plan->items[item];
-    bool wrong = is_wrong(w, it->first_entry);
+    bool wrong = it->cost == 0;
     struct pm_store_item row = {.id = line->id,
                                 .line = w->plan->manifest.lines[item].number,
                                 .first_entry = it->first_entry,
                                 .seed = wrong ? 0 : line->recipe.seed,
                                 .recipe = line->text};
     PM_TRY(pm_store_put_item(w->store, item, &row, err));
-    PM_TRY(write_entry(w, it->first_entry, item, PM_STORE_SOURCE, wrong ? "" : line->recipe.source,
-                       err));
+    PM_TRY(write_entry(w, item, PM_STORE_SOURCE, line->recipe.source, wrong, err));
     for (size_t i = 0; i < it->targets; i++)
-        PM_TRY(write_entry(w, it->first_entry + 1 + i, item, (int)i, line->recipe.targets[i].prompt,
-                           err));
+        PM_TRY(write_entry(w, item, (int)i, line->recipe.targets[i].prompt,
+                           is_wrong(w, item, (int)i), err));
     return true;
 }
 
@@ -93,7 +95,7 @@ bool run_plan_write(const struct run_plan *plan, struct pm_store *store, struct 
 {
     struct plan_writer writer = {.plan = plan, .store = store};
     bool ok = true;
-    for (size_t i = 0; ok && i < plan->manifest.count; i++) {
+    for (size_t i = plan->first_line; ok && i < plan->end_line; i++) {
         struct run_plan_line line;
         run_plan_line_read(&line, plan, i);
         ok = write_line(&writer, &line, i, err);
@@ -103,26 +105,10 @@ bool run_plan_write(const struct run_plan *plan, struct pm_store *store, struct 
     return ok;
 }
 
-bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
-                      struct pm_error *err)
+/* One by one, to name the first difference. */
+static bool compare_recipes(const struct run_plan *plan, const struct pm_store *store,
+                            struct pm_error *err)
 {
-    const struct pm_store_shape *shape = pm_store_shape_of(store);
-    if (shape->items != plan->manifest.count || shape->entries != plan->entries)
-        return pm_fail(err, PM_E_INPUT,
-                       "the store is of %zu lines with %zu pictures, the manifest has %zu with %zu",
-                       shape->items, shape->entries, plan->manifest.count, plan->entries);
-    /* read one by one only to name the first difference */
-    char *hash, mine[17];
-    PM_TRY(pm_store_read_attribute(&hash, store, "manifest_hash", err));
-    run_plan_hash_text(mine, plan);
-    bool same_manifest = strcmp(hash, mine) == 0;
-    free(hash);
-    const struct pm_store_shape *s = &plan->shape;
-    bool has_room = shape->tokens >= s->tokens && shape->words >= s->words &&
-                    shape->id_bytes >= s->id_bytes && shape->recipe_bytes >= s->recipe_bytes &&
-                    shape->prompt_bytes >= s->prompt_bytes &&
-                    shape->token_bytes >= s->token_bytes && shape->word_bytes >= s->word_bytes;
-    if (same_manifest && has_room) return true;
     for (size_t i = 0; i < plan->manifest.count; i++) {
         struct pm_store_item item;
         PM_TRY(pm_store_read_item(&item, store, i, err));
@@ -135,5 +121,27 @@ bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
         if (!same)
             return pm_fail(err, PM_E_INPUT, "%s is not what the store was begun with", place);
     }
-    return pm_fail(err, PM_E_INPUT, "the manifest is not what the store was begun with");
+    return true;
+}
+
+bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
+                      struct pm_error *err)
+{
+    const struct pm_store_shape *shape = pm_store_shape_of(store), *s = &plan->shape;
+    if (shape->items != plan->manifest.count || shape->entries != plan->entries)
+        return pm_fail(err, PM_E_INPUT,
+                       "the store is of %zu lines with %zu pictures, the manifest has %zu with %zu",
+                       shape->items, shape->entries, plan->manifest.count, plan->entries);
+    char *hash, mine[17];
+    PM_TRY(pm_store_read_attribute(&hash, store, "manifest_hash", err));
+    run_plan_hash_text(mine, plan);
+    bool same_manifest = strcmp(hash, mine) == 0;
+    free(hash);
+    if (!same_manifest) PM_TRY(compare_recipes(plan, store, err));
+    bool has_room = shape->tokens >= s->tokens && shape->words >= s->words &&
+                    shape->id_bytes >= s->id_bytes && shape->recipe_bytes >= s->recipe_bytes &&
+                    shape->prompt_bytes >= s->prompt_bytes &&
+                    shape->token_bytes >= s->token_bytes && shape->word_bytes >= s->word_bytes;
+    return has_room ||
+           pm_fail(err, PM_E_INPUT, "the manifest is not what the store was begun with");
 }

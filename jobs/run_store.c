@@ -29,7 +29,7 @@ static bool check_room(const struct run *r, struct pm_error *err)
 
 static bool create_store(struct run *r, struct pm_error *err)
 {
-    bool is_root = r->world.rank == 0, ok = true;
+    bool is_root = r->world.rank == 0;
     char software[128];
     PM_TRY(pm_agree(MPI_COMM_WORLD, !is_root || check_room(r, err), err));
     snprintf(software, sizeof software, "promptmill %s", program_version);
@@ -57,8 +57,7 @@ static bool create_store(struct run *r, struct pm_error *err)
     free(config);
     r->scratch.used = mark;
     PM_TRY(created);
-    if (is_root) ok = run_plan_write(&r->plan, r->store, err);
-    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, run_plan_write(&r->plan, r->store, err), err));
     return pm_store_commit(r->store, err);
 }
 
@@ -83,13 +82,13 @@ static bool check_store(const struct run *r, struct pm_error *err)
     return ok && run_plan_matches(&r->plan, r->store, err);
 }
 
-/* Rank 0: what the store says of prompts and items is written anew where it has changed. */
+/* What the store says of prompts and items is written anew where it has changed. */
 static bool repair_plan(struct run *r, struct pm_error *err)
 {
     bool was_damaged;
-    PM_TRY(run_plan_write(&r->plan, r->store, err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, run_plan_write(&r->plan, r->store, err), err));
     PM_TRY(pm_store_repair_plan(&was_damaged, r->store, err));
-    if (was_damaged)
+    if (was_damaged && r->world.rank == 0)
         pm_log(PM_LOG_WARNING, "the items or prompts in %s were damaged: they are written again",
                r->config.store);
     return true;
@@ -139,8 +138,8 @@ static bool go_on_with_store(struct run *r, struct pm_error *err)
         ok =
             pm_fail(err, PM_E_INPUT, "%s cannot be gone on with: %s", r->config.store, why.message);
     }
-    if (r->world.rank == 0) ok = ok && repair_plan(r, err);
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    PM_TRY(repair_plan(r, err));
     PM_TRY(pm_agree(MPI_COMM_WORLD, reset_damaged(r, err), err));
     ok = r->world.rank != 0 || !r->retries_failed || reset_failed(r, err);
     return pm_agree(MPI_COMM_WORLD, ok, err);
@@ -169,10 +168,11 @@ bool run_store_record_problems(struct run *r, struct pm_error *err)
 {
     for (size_t i = 0; i < r->plan.problem_count; i++) {
         const struct run_plan_problem *problem = &r->plan.problems[i];
+        size_t entry = run_plan_problem_entry(&r->plan, problem);
         struct pm_store_row row;
-        PM_TRY(pm_store_read_rows(&row, r->store, problem->entry, 1, err));
+        PM_TRY(pm_store_read_rows(&row, r->store, entry, 1, err));
         if (row.state == PM_STORE_FAILED) continue;
-        PM_TRY(pm_store_fail_entry(r->store, problem->entry, problem->message, 0.0, err));
+        PM_TRY(pm_store_fail_entry(r->store, entry, problem->message, 0.0, err));
     }
     return true;
 }

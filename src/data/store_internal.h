@@ -103,9 +103,9 @@ struct pm_store {
     MPI_Comm comm; /* borrowed; MPI_COMM_NULL for a store opened to read */
     int rank;
     char host[64];
-    struct batch batch[PARTS]; /* rank 0, while the plan is put */
-    size_t items_put, prompts_put;
-    bool plan_was_damaged; /* put again, it differed */
+    struct batch batch[PARTS];     /* while the plan is put */
+    size_t items_put, prompts_put; /* by this rank */
+    bool plan_was_damaged;         /* put again, it differed */
 };
 
 /** An axis of a dataset. */

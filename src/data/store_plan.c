@@ -36,9 +36,9 @@ PM_MUST_CHECK static bool write_batch(struct pm_store *store, enum part part, st
     return true;
 }
 
-/* The next row of a dataset, zeroed; *row stays valid until the next call for that dataset. */
-PM_MUST_CHECK static bool next_row(void **row, struct pm_store *store, enum part part,
-                                   struct pm_error *err)
+/* A row of a dataset, zeroed; *memory stays valid until the next call for that dataset. */
+PM_MUST_CHECK static bool next_row(void **memory, struct pm_store *store, enum part part,
+                                   size_t row, struct pm_error *err)
 {
     struct batch *batch = &store->batch[part];
     if (!batch->bytes) {
@@ -46,88 +46,87 @@ PM_MUST_CHECK static bool next_row(void **row, struct pm_store *store, enum part
         batch->capacity = BATCH_BYTES / batch->row_bytes + 1;
         batch->bytes = malloc(batch->capacity * batch->row_bytes);
         if (!batch->bytes) pm_die("no memory to write %s", store->path);
+        batch->first = row;
     }
     if (batch->rows == batch->capacity) PM_TRY(write_batch(store, part, err));
-    *row = memset(batch->bytes + batch->rows++ * batch->row_bytes, 0, batch->row_bytes);
+    PM_ASSERT(row == batch->first + batch->rows); /* in order, none left out */
+    *memory = memset(batch->bytes + batch->rows++ * batch->row_bytes, 0, batch->row_bytes);
     return true;
 }
 
-PM_MUST_CHECK static bool add_value(struct pm_store *store, enum part part, const void *value,
-                                    struct pm_error *err)
+PM_MUST_CHECK static bool add_value(struct pm_store *store, enum part part, size_t row,
+                                    const void *value, struct pm_error *err)
 {
-    void *row;
-    PM_TRY(next_row(&row, store, part, err));
-    memcpy(row, value, store->batch[part].row_bytes);
+    void *memory;
+    PM_TRY(next_row(&memory, store, part, row, err));
+    memcpy(memory, value, store->batch[part].row_bytes);
     return true;
 }
 
-PM_MUST_CHECK static bool add_texts(struct pm_store *store, enum part part,
+PM_MUST_CHECK static bool add_texts(struct pm_store *store, enum part part, size_t row,
                                     const char *const *texts, size_t count, struct pm_error *err)
 {
     size_t room = store_size(&store->shape, store_parts[part].text_bytes);
-    void *row;
-    PM_TRY(next_row(&row, store, part, err));
+    void *memory;
+    PM_TRY(next_row(&memory, store, part, row, err));
     PM_ASSERT(count <= store->batch[part].row_bytes / room);
     for (size_t i = 0; i < count; i++) {
         size_t bytes = strlen(texts[i]);
         PM_ASSERT(bytes <= room);
-        memcpy((char *)row + i * room, texts[i], bytes);
+        memcpy((char *)memory + i * room, texts[i], bytes);
     }
     return true;
 }
 
 /* @p count numbers and then -1 to the end of the axis. */
-PM_MUST_CHECK static bool add_numbers(struct pm_store *store, enum part part,
+PM_MUST_CHECK static bool add_numbers(struct pm_store *store, enum part part, size_t row,
                                       const int32_t *numbers, size_t count, struct pm_error *err)
 {
-    void *row;
-    PM_TRY(next_row(&row, store, part, err));
+    void *memory;
+    PM_TRY(next_row(&memory, store, part, row, err));
     PM_ASSERT(count <= store->shape.tokens);
     for (size_t i = 0; i < store->shape.tokens; i++)
-        ((int32_t *)row)[i] = i < count ? numbers[i] : -1;
+        ((int32_t *)memory)[i] = i < count ? numbers[i] : -1;
     return true;
 }
 
 bool pm_store_put_item(struct pm_store *store, size_t item, const struct pm_store_item *row,
                        struct pm_error *err)
 {
-    PM_ASSERT(store->comm != MPI_COMM_NULL && store->rank == 0);
-    PM_ASSERT(item == store->items_put && item < store->shape.items);
-    PM_ASSERT(row->first_entry < store->shape.entries);
+    PM_ASSERT(store->comm != MPI_COMM_NULL);
+    PM_ASSERT(item < store->shape.items && row->first_entry < store->shape.entries);
     store->items_put++;
     uint64_t line = row->line, first_entry = row->first_entry;
-    return add_texts(store, ITEM_ID, &row->id, 1, err) && add_value(store, ITEM_LINE, &line, err) &&
-           add_value(store, ITEM_FIRST_ENTRY, &first_entry, err) &&
-           add_value(store, ITEM_SEED, &row->seed, err) &&
-           add_texts(store, ITEM_RECIPE, &row->recipe, 1, err);
+    return add_texts(store, ITEM_ID, item, &row->id, 1, err) &&
+           add_value(store, ITEM_LINE, item, &line, err) &&
+           add_value(store, ITEM_FIRST_ENTRY, item, &first_entry, err) &&
+           add_value(store, ITEM_SEED, item, &row->seed, err) &&
+           add_texts(store, ITEM_RECIPE, item, &row->recipe, 1, err);
 }
 
 bool pm_store_put_prompt(struct pm_store *store, size_t entry, const struct pm_store_prompt *prompt,
                          struct pm_error *err)
 {
-    PM_ASSERT(store->comm != MPI_COMM_NULL && store->rank == 0);
-    PM_ASSERT(entry == store->prompts_put && entry < store->shape.entries);
+    PM_ASSERT(store->comm != MPI_COMM_NULL && entry < store->shape.entries);
     PM_ASSERT(prompt->item < store->shape.items && prompt->target >= PM_STORE_SOURCE);
     store->prompts_put++;
     uint64_t item = prompt->item;
     int32_t target = prompt->target;
     uint32_t tokens = (uint32_t)prompt->tokens, words = (uint32_t)prompt->words;
-    return add_texts(store, PROMPT_TEXT, &prompt->text, 1, err) &&
-           add_value(store, PROMPT_ITEM, &item, err) &&
-           add_value(store, PROMPT_TARGET, &target, err) &&
-           add_value(store, PROMPT_TOKEN_COUNT, &tokens, err) &&
-           add_numbers(store, PROMPT_TOKEN_ID, prompt->token_id, tokens, err) &&
-           add_texts(store, PROMPT_TOKEN, prompt->token, tokens, err) &&
-           add_numbers(store, PROMPT_TOKEN_WORD, prompt->token_word, tokens, err) &&
-           add_value(store, PROMPT_WORD_COUNT, &words, err) &&
-           add_texts(store, PROMPT_WORD, prompt->word, words, err);
+    return add_texts(store, PROMPT_TEXT, entry, &prompt->text, 1, err) &&
+           add_value(store, PROMPT_ITEM, entry, &item, err) &&
+           add_value(store, PROMPT_TARGET, entry, &target, err) &&
+           add_value(store, PROMPT_TOKEN_COUNT, entry, &tokens, err) &&
+           add_numbers(store, PROMPT_TOKEN_ID, entry, prompt->token_id, tokens, err) &&
+           add_texts(store, PROMPT_TOKEN, entry, prompt->token, tokens, err) &&
+           add_numbers(store, PROMPT_TOKEN_WORD, entry, prompt->token_word, tokens, err) &&
+           add_value(store, PROMPT_WORD_COUNT, entry, &words, err) &&
+           add_texts(store, PROMPT_WORD, entry, prompt->word, words, err);
 }
 
-/* Rank 0: what is still in memory goes to the file. */
-PM_MUST_CHECK static bool finish_plan(struct pm_store *store, struct pm_error *err)
+/* What is still in memory goes to the file. */
+PM_MUST_CHECK static bool write_batches(struct pm_store *store, struct pm_error *err)
 {
-    PM_ASSERT(store->items_put == store->shape.items);
-    PM_ASSERT(store->prompts_put == store->shape.entries);
     for (enum part part = 0; part < PARTS; part++) {
         PM_TRY(write_batch(store, part, err));
         free(store->batch[part].bytes);
@@ -136,11 +135,20 @@ PM_MUST_CHECK static bool finish_plan(struct pm_store *store, struct pm_error *e
     return true;
 }
 
+/* Collective. */
+PM_MUST_CHECK static bool finish_plan(struct pm_store *store, struct pm_error *err)
+{
+    uint64_t put[2] = {store->items_put, store->prompts_put};
+    MPI_Allreduce(MPI_IN_PLACE, put, 2, MPI_UINT64_T, MPI_SUM, store->comm);
+    PM_ASSERT(put[0] == store->shape.items && put[1] == store->shape.entries);
+    return store_agree(store->comm, write_batches(store, err), err);
+}
+
 bool pm_store_repair_plan(bool *was_damaged, struct pm_store *store, struct pm_error *err)
 {
-    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL && store->rank == 0);
+    PM_ASSERT(!store->temporary && store->comm != MPI_COMM_NULL);
     PM_TRY(finish_plan(store, err));
-    *was_damaged = store->plan_was_damaged;
+    MPI_Allreduce(&store->plan_was_damaged, was_damaged, 1, MPI_C_BOOL, MPI_LOR, store->comm);
     return true;
 }
 
@@ -178,9 +186,8 @@ bool store_publish(struct pm_store *store, bool replaces, struct pm_error *err)
 bool pm_store_commit(struct pm_store *store, struct pm_error *err)
 {
     PM_ASSERT(store->temporary);
-    bool ok = store->rank != 0 || finish_plan(store, err);
-    PM_TRY(store_agree(store->comm, ok, err));
-    ok = H5Fflush(store->file, H5F_SCOPE_GLOBAL) >= 0;
+    PM_TRY(finish_plan(store, err));
+    bool ok = H5Fflush(store->file, H5F_SCOPE_GLOBAL) >= 0;
     ok = store_close_handles(store) && ok;
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write");
     PM_TRY(store_agree(store->comm, ok, err));

@@ -8,7 +8,7 @@
  *  A store's life:
  *
  *      pm_store_create    all ranks     a temporary file with every dataset at its full size
- *      pm_store_put_item, pm_store_put_prompt   rank 0: the plan, in order
+ *      pm_store_put_item, pm_store_put_prompt   any rank, alone: its share of the plan
  *      pm_store_commit    all ranks     the file gets its name; from now on it is a store
  *      pm_store_put_entry, pm_store_fail_entry  any rank, alone: payload first, then the row
  *      pm_store_close     all ranks
@@ -182,12 +182,13 @@ PM_MUST_CHECK bool pm_store_create(struct pm_store **store, const char *path, MP
                                    const struct pm_store_shape *shape,
                                    const struct pm_store_about *about, struct pm_error *err);
 
-/** Add item number @p item of the plan. Items come in order, once each; a string longer than the
- *  shape says is a bug. Rank 0 only, not collective. Rows are gathered and written in batches. */
+/** Add item number @p item of the plan. A rank adds items that follow each other, and all ranks
+ *  together each item once; a string longer than the shape says is a bug. Not collective. Rows are
+ *  gathered and written in batches. */
 PM_MUST_CHECK bool pm_store_put_item(struct pm_store *store, size_t item,
                                      const struct pm_store_item *row, struct pm_error *err);
 
-/** Add the prompt of entry number @p entry, likewise in order. Rank 0 only, not collective. */
+/** Add the prompt of entry number @p entry, likewise. Not collective. */
 PM_MUST_CHECK bool pm_store_put_prompt(struct pm_store *store, size_t entry,
                                        const struct pm_store_prompt *prompt, struct pm_error *err);
 
@@ -197,8 +198,7 @@ PM_MUST_CHECK bool pm_store_put_prompt(struct pm_store *store, size_t entry,
 PM_MUST_CHECK bool pm_store_commit(struct pm_store *store, struct pm_error *err);
 
 /** After the plan of a store that was opened to go on with has been put again, all of it: write
- *  what was not there as it was put. Rank 0 only, not collective. @param was_damaged  whether
- *  anything */
+ *  what was not there as it was put. Collective. @param was_damaged  whether anything */
 PM_MUST_CHECK bool pm_store_repair_plan(bool *was_damaged, struct pm_store *store,
                                         struct pm_error *err);
 
