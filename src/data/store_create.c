@@ -68,6 +68,7 @@ PM_MUST_CHECK static bool prepare(struct facts *facts, const char *path,
     if (lstat(path, &there) == 0)
         return pm_fail(err, PM_E_INPUT, "%s exists already; a store is never overwritten", path);
     store_remove_stale(path);
+    PM_ASSERT(shape->shards <= PM_STORE_MAX_SHARDS && shape->shards <= shape->items);
     time_t now = time(NULL);
     struct tm utc;
     strftime(facts->created, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
@@ -162,8 +163,7 @@ static bool describe_captures(struct pm_store *store, const struct pm_store_abou
 
 /* Contiguous and allocated at once: its place in the file is known for good, so that writing a
  * row later touches nothing but that row's bytes. */
-PM_MUST_CHECK static bool create_dataset(struct pm_store *store, enum part part, hid_t link,
-                                         struct pm_error *err)
+bool store_create_dataset(struct pm_store *store, enum part part, hid_t link, struct pm_error *err)
 {
     const char *path = store_path(&store->shape, part);
     enum element element = store_element(&store->shape, part);
@@ -173,14 +173,20 @@ PM_MUST_CHECK static bool create_dataset(struct pm_store *store, enum part part,
     for (size_t k = 0; k < rank; k++) extent[k] = axes[k].length;
     hid_t space = H5Screate_simple((int)rank, extent, NULL);
     hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_layout(layout, H5D_CONTIGUOUS);
-    H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY);
-    bool table = element == ROW || element == MAKER; /* read before it is written */
-    H5Pset_fill_time(layout, table ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
+    bool ok = true, table = element == ROW || element == MAKER; /* read before it is written */
+    if (store_is_sharded(store, part)) {
+        ok = store_shards_map(layout, store, part, space);
+    } else {
+        H5Pset_layout(layout, H5D_CONTIGUOUS);
+        H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY);
+        H5Pset_fill_time(layout, table ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
+    }
     hid_t type = store_type(&store->shape, part, true);
     store->type[part] = store_type(&store->shape, part, false);
-    store->dataset[part] = H5Dcreate2(store->file, path, type, space, link, layout, H5P_DEFAULT);
-    bool ok = store->dataset[part] >= 0 && describe(store->dataset[part], part, axes, rank);
+    if (ok) /* the path without its slash */
+        store->dataset[part] =
+            H5Dcreate2(store->root, path + 1, type, space, link, layout, H5P_DEFAULT);
+    ok = store->dataset[part] >= 0 && describe(store->dataset[part], part, axes, rank);
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, path, "cannot create");
     H5Tclose(type);
     H5Pclose(layout);
@@ -210,24 +216,42 @@ static bool end_job_on_errors(hid_t file, hid_t access)
     return true;
 }
 
+bool store_create_file(struct pm_store *store, struct pm_error *err)
+{
+    hid_t access = store_access_mpi(store->comm);
+    store->file = store->root = H5Fcreate(store->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    bool ok = store->file >= 0 && end_job_on_errors(store->file, access);
+    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot create");
+    H5Pclose(access);
+    return ok;
+}
+
+/* Which entries each shard begins with is what rank 0 says. */
+PM_MUST_CHECK static bool begin_shards(struct pm_store *store, const struct facts *facts,
+                                       const struct pm_store_about *about, struct pm_error *err)
+{
+    if (store->shape.shards == 0) return true;
+    const size_t *mine = store->rank == 0 ? about->shard_first_entry : NULL;
+    size_t *first_entry = share_numbers(mine, store->shape.shards, store);
+    bool ok = store_shards_begin(store, facts->run_uuid, first_entry, err);
+    free(first_entry);
+    return ok;
+}
+
 /* All ranks, with the same arguments. */
 PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts *facts,
                                       const struct pm_store_about *about, struct pm_error *err)
 {
-    hid_t access = store_access_mpi(store->comm);
-    store->file = H5Fcreate(store->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-    bool ok = store->file >= 0 && end_job_on_errors(store->file, access);
-    if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot create");
-    H5Pclose(access);
-    PM_TRY(store_agree(store->comm, ok, err));
+    PM_TRY(store_agree(store->comm, store_create_file(store, err), err));
+    PM_TRY(store_agree(store->comm, begin_shards(store, facts, about, err), err));
 
-    ok = write_about(store, facts, about);
+    bool ok = write_about(store, facts, about);
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write attributes");
     hid_t link = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(link, 1);
     for (enum part part = 0; ok && part < PARTS; part++) {
         if (!store_has(&store->shape, part)) continue;
-        ok = create_dataset(store, part, link, err);
+        ok = store_create_dataset(store, part, link, err);
     }
     H5Pclose(link);
     PM_TRY(store_agree(store->comm, ok, err));
@@ -239,7 +263,8 @@ PM_MUST_CHECK static bool create_file(struct pm_store *store, const struct facts
         ok = store_write(store, TIMESTEP, 0, store->shape.steps, about->timesteps, err) &&
              store_write(store, ALPHA_CUMPROD, 0, store->shape.train_timesteps,
                          about->alpha_cumprod, err);
-    return store_agree(store->comm, ok, err);
+    PM_TRY(store_agree(store->comm, ok, err));
+    return !store->shards || store_shards_create(store, err);
 }
 
 bool pm_store_create(struct pm_store **out, const char *path, MPI_Comm comm,

@@ -12,7 +12,7 @@ struct pm_store *store_new(const char *path, MPI_Comm comm)
     if (!store || !copy) pm_die("no memory to open %s", path);
     store->path = copy;
     store->comm = comm;
-    store->file = -1;
+    store->file = store->root = -1;
     for (enum part part = 0; part < PARTS; part++) store->dataset[part] = store->type[part] = -1;
     if (comm != MPI_COMM_NULL) MPI_Comm_rank(comm, &store->rank);
     gethostname(store->host, sizeof store->host - 1);
@@ -46,6 +46,13 @@ bool store_fail(struct pm_error *err, enum pm_error_code code, const char *path,
                    why[0] ? ": " : "", why);
 }
 
+hid_t store_access_serial(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(access, false, true); /* a run may be writing, and NFS may know no locks */
+    return access;
+}
+
 hid_t store_access_mpi(MPI_Comm comm)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -61,8 +68,9 @@ bool store_close_handles(struct pm_store *store)
         if (store->type[part] >= 0) ok &= H5Tclose(store->type[part]) >= 0;
         store->dataset[part] = store->type[part] = -1;
     }
+    if (store->root >= 0 && store->root != store->file) ok &= H5Gclose(store->root) >= 0;
     if (store->file >= 0) ok &= H5Fclose(store->file) >= 0;
-    store->file = -1;
+    store->file = store->root = -1;
     return ok;
 }
 
@@ -80,8 +88,17 @@ static bool select_rows(hid_t *file_space, hid_t *memory_space, const struct pm_
            H5Sselect_hyperslab(*file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0;
 }
 
-bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
-                 const void *rows, struct pm_error *err)
+size_t store_memory_bytes(const struct pm_store *store, enum part part)
+{
+    struct axis axes[STORE_MAX_RANK];
+    size_t rank = store_axes(axes, &store->shape, part), bytes = H5Tget_size(store->type[part]);
+    for (size_t k = 1; k < rank; k++) bytes *= axes[k].length;
+    return bytes;
+}
+
+/* In one file. */
+PM_MUST_CHECK static bool write_rows(struct pm_store *store, enum part part, size_t first,
+                                     size_t count, const void *rows, struct pm_error *err)
 {
     hid_t file_space, memory_space;
     bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
@@ -95,14 +112,9 @@ bool store_write(struct pm_store *store, enum part part, size_t first, size_t co
     return ok;
 }
 
-bool store_read(void *rows, const struct pm_store *store, enum part part, size_t first,
-                size_t count, struct pm_error *err)
+PM_MUST_CHECK static bool read_rows(void *rows, const struct pm_store *store, enum part part,
+                                    size_t first, size_t count, struct pm_error *err)
 {
-    PM_ASSERT(store->dataset[part] >= 0);
-    struct axis axes[STORE_MAX_RANK];
-    (void)store_axes(axes, &store->shape, part);
-    PM_ASSERT(first <= axes[0].length && count <= axes[0].length - first);
-    if (count == 0) return true;
     hid_t file_space, memory_space;
     bool ok = select_rows(&file_space, &memory_space, store, part, first, count) &&
               H5Dread(store->dataset[part], store->type[part], memory_space, file_space,
@@ -112,6 +124,41 @@ bool store_read(void *rows, const struct pm_store *store, enum part part, size_t
     if (file_space >= 0) H5Sclose(file_space);
     if (memory_space >= 0) H5Sclose(memory_space);
     return ok;
+}
+
+bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
+                 const void *rows, struct pm_error *err)
+{
+    if (!store_is_sharded(store, part)) return write_rows(store, part, first, count, rows, err);
+    size_t row_bytes = store_memory_bytes(store, part);
+    for (size_t done = 0, piece; done < count; done += piece) {
+        struct pm_store *shard;
+        size_t there;
+        piece = count - done;
+        PM_TRY(store_shard_rows(&shard, &there, &piece, store, part, first + done, err));
+        PM_TRY(write_rows(shard, part, there, piece, (const char *)rows + done * row_bytes, err));
+    }
+    return true;
+}
+
+bool store_read(void *rows, const struct pm_store *store, enum part part, size_t first,
+                size_t count, struct pm_error *err)
+{
+    PM_ASSERT(store->dataset[part] >= 0);
+    struct axis axes[STORE_MAX_RANK];
+    (void)store_axes(axes, &store->shape, part);
+    PM_ASSERT(first <= axes[0].length && count <= axes[0].length - first);
+    if (count == 0) return true;
+    if (!store_is_sharded(store, part)) return read_rows(rows, store, part, first, count, err);
+    size_t row_bytes = store_memory_bytes(store, part);
+    for (size_t done = 0, piece; done < count; done += piece) {
+        struct pm_store *shard;
+        size_t there;
+        piece = count - done;
+        PM_TRY(store_shard_rows(&shard, &there, &piece, store, part, first + done, err));
+        PM_TRY(read_rows((char *)rows + done * row_bytes, shard, part, there, piece, err));
+    }
+    return true;
 }
 
 /* Closes the space. */
@@ -180,6 +227,7 @@ bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err)
 void pm_store_close(struct pm_store *store)
 {
     if (!store) return;
+    store_shards_free(store);
     (void)store_close_handles(store);
     if (store->temporary && store->rank == 0) unlink(store->temporary);
     for (enum part part = 0; part < PARTS; part++) free(store->batch[part].bytes);

@@ -6,6 +6,7 @@
  *  store_create.c  a new file, collectively
  *  store_plan.c    items and prompts, in batches, up to the commit
  *  store_open.c    an existing file, checked against the table
+ *  store_shard.c   the files of a store that is of several
  *  store_entry.c   payload, provenance, row, checksum
  *  store_read.c    the readers
  *  store_pack.c    a smaller copy; its file is made in store_pack_file.c */
@@ -97,8 +98,10 @@ struct batch {
 struct pm_store {
     char *path, *temporary; /* temporary: until the commit, then NULL */
     hid_t file;             /* -1 when not open */
-    hid_t dataset[PARTS];   /* -1 when absent */
-    hid_t type[PARTS];      /* as in memory */
+    hid_t root; /* the group that the datasets' paths begin at: the file, or a shard's */
+    struct store_shards *shards; /* NULL: one file */
+    hid_t dataset[PARTS];        /* -1 when absent */
+    hid_t type[PARTS];           /* as in memory */
     struct pm_store_shape shape;
     MPI_Comm comm; /* borrowed; MPI_COMM_NULL for a store opened to read */
     int rank;
@@ -165,14 +168,17 @@ void store_make_uuid(char text[STORE_UUID_BYTES]);
 /** Remove what dead runs left: "<path>.tmp-…", untouched for an hour. */
 void store_remove_stale(const char *path);
 /** Put the closed temporary file on the disk and under its name, which must be free unless it
- *  @p replaces. One rank only. */
-PM_MUST_CHECK bool store_publish(struct pm_store *store, bool replaces, struct pm_error *err);
+ *  @p replaces what is there. One rank only. */
+PM_MUST_CHECK bool store_publish(const char *temporary, const char *path, bool replaces,
+                                 struct pm_error *err);
 /** Close all of HDF5's handles that the store has. Collective for an MPI store. */
 bool store_close_handles(struct pm_store *store);
 PM_MUST_CHECK bool store_write(struct pm_store *store, enum part part, size_t first, size_t count,
                                const void *rows, struct pm_error *err);
 PM_MUST_CHECK bool store_read(void *rows, const struct pm_store *store, enum part part,
                               size_t first, size_t count, struct pm_error *err);
+/** The bytes of a row in memory. */
+size_t store_memory_bytes(const struct pm_store *store, enum part part);
 /** Collective. @return false when HDF5 refused */
 bool store_put_texts(hid_t object, const char *name, const char *const *texts, size_t count);
 bool store_put_text(hid_t object, const char *name, const char *text);
@@ -180,6 +186,13 @@ bool store_put_numbers(hid_t object, const char *name, const size_t *numbers, si
 bool store_put_real(hid_t object, const char *name, double value);
 /** One rank's failure becomes all ranks', with the lowest failing rank's sentence. */
 bool store_agree(MPI_Comm comm, bool ok, struct pm_error *err);
+
+/* create */
+/** An empty file at store->temporary. Collective; not agreed on. */
+PM_MUST_CHECK bool store_create_file(struct pm_store *store, struct pm_error *err);
+/** Create a dataset, all of it, below the root. Collective. @param link  creates groups */
+PM_MUST_CHECK bool store_create_dataset(struct pm_store *store, enum part part, hid_t link,
+                                        struct pm_error *err);
 
 /* open */
 /** Is there an object of this path? Only hard links are followed: others may lead out of the file.
@@ -189,4 +202,43 @@ PM_MUST_CHECK bool store_find(bool *found, const struct pm_store *store, const c
 /** Open an existing file with @p access into a new store and check all of it. */
 PM_MUST_CHECK bool store_open_file(struct pm_store *store, hid_t access, unsigned flags,
                                    struct pm_error *err);
+/** Open a shard's file and check that it is what its shape and comm say.
+ *  @param group   that it has when it is the right one  @param index  its store, for messages */
+PM_MUST_CHECK bool store_open_shard(struct pm_store *shard, const char *group, const char *index,
+                                    struct pm_error *err);
+hid_t store_access_serial(void);
+
+/* shards: store->shape.shards files with the live datasets, which an index shows as virtual ones.
+ * Each is opened by each process alone, when a row of it is first wanted. */
+enum { STORE_MAX_DIGITS = 20, STORE_SHARD_GROUP_BYTES = STORE_UUID_BYTES + STORE_MAX_DIGITS + 3 };
+/** Is the dataset written after the commit? These lie in the shards, where there are any. */
+bool store_is_live(enum part part);
+/** Is the file's attribute about its shards? */
+bool store_is_shard_attribute(const char *name);
+bool store_is_sharded(const struct pm_store *store, enum part part);
+/** Of a new store: which shard has what, put among the attributes. Collective.
+ *  @param first_entry  [shape.shards] */
+PM_MUST_CHECK bool store_shards_begin(struct pm_store *store, const char *uuid,
+                                      const size_t *first_entry, struct pm_error *err);
+/** Make a new dataset's layout virtual. @return false when HDF5 refused */
+bool store_shards_map(hid_t layout, const struct pm_store *store, enum part part, hid_t space);
+/** Make the files under temporary names; give them their names. Collective. */
+PM_MUST_CHECK bool store_shards_create(struct pm_store *store, struct pm_error *err);
+PM_MUST_CHECK bool store_shards_publish(struct pm_store *store, struct pm_error *err);
+/** Of an opened index: learn which shards it has, if any; and once its shape is known, check it. */
+PM_MUST_CHECK bool store_shards_find(struct pm_store *store, struct pm_error *err);
+PM_MUST_CHECK bool store_shards_check(struct pm_store *store, struct pm_error *err);
+/** Check every file; make those anew that are missing. Collective. */
+PM_MUST_CHECK bool store_shards_complete(struct pm_store *store, struct pm_error *err);
+/** Check every file. */
+PM_MUST_CHECK bool store_shards_open_all(const struct pm_store *store, struct pm_error *err);
+/** Where a row lies. @param shard  open until the next call  @param first  the row's number there
+ *  @param count  rows wanted; then those that the shard has of them */
+PM_MUST_CHECK bool store_shard_rows(struct pm_store **shard, size_t *first, size_t *count,
+                                    const struct pm_store *store, enum part part, size_t row,
+                                    struct pm_error *err);
+/** @return the files' bytes together */
+uint64_t store_shards_bytes(const struct pm_store *store);
+/** Close and free; files that were not published go. */
+void store_shards_free(struct pm_store *store);
 #endif

@@ -281,7 +281,8 @@ uint64_t pm_store_bytes(const struct pm_store_shape *shape)
     uint64_t total;
     enum part culprit;
     if (!payload_bytes(&total, &culprit, &normal)) return UINT64_MAX;
-    return total + METADATA_BYTES + shape->capture_count * (CAPTURE_BYTES + 8 * shape->steps);
+    uint64_t own = METADATA_BYTES + shape->capture_count * (CAPTURE_BYTES + 8 * shape->steps);
+    return total + own * (1 + shape->shards);
 }
 
 _Static_assert((int)PARTS <= (int)PM_STORE_MAX_DATASETS, "every dataset can be listed");

@@ -14,15 +14,15 @@ static bool bad(const struct pm_store *store, enum part part, const char *what,
 
 bool store_find(bool *found, const struct pm_store *store, const char *path, struct pm_error *err)
 {
-    char part[PM_STORE_PATH_BYTES];
+    char part[STORE_SHARD_GROUP_BYTES + PM_STORE_PATH_BYTES];
     *found = false;
     for (const char *end = path; *end;) {
         end = strchrnul(end + 1, '/');
         snprintf(part, sizeof part, "%.*s", (int)(end - path), path);
-        htri_t exists = H5Lexists(store->file, part, H5P_DEFAULT);
+        htri_t exists = H5Lexists(store->root, part + 1, H5P_DEFAULT);
         if (exists == 0) return true;
         H5L_info_t link;
-        if (exists < 0 || H5Lget_info(store->file, part, &link, H5P_DEFAULT) < 0)
+        if (exists < 0 || H5Lget_info(store->root, part + 1, &link, H5P_DEFAULT) < 0)
             return store_fail(err, PM_E_FORMAT, store->path, path, "cannot be found");
         if (link.type != H5L_TYPE_HARD)
             return store_fail(err, PM_E_FORMAT, store->path, path,
@@ -32,15 +32,19 @@ bool store_find(bool *found, const struct pm_store *store, const char *path, str
     return true;
 }
 
-/* The data must lie in this file. */
+/* The data must lie in this file, or be shown by it as those of its shards. */
 PM_MUST_CHECK static bool check_storage(const struct pm_store *store, enum part part,
                                         struct pm_error *err)
 {
     hid_t layout = H5Dget_create_plist(store->dataset[part]);
-    bool inside =
-        layout >= 0 && H5Pget_layout(layout) != H5D_VIRTUAL && H5Pget_external_count(layout) == 0;
+    bool is_virtual = layout >= 0 && H5Pget_layout(layout) == H5D_VIRTUAL;
+    bool is_sharded = store_is_sharded(store, part);
+    bool inside = layout >= 0 && is_virtual == is_sharded &&
+                  (is_virtual || H5Pget_external_count(layout) == 0);
     if (layout >= 0) H5Pclose(layout);
-    return inside || bad(store, part, "its data lie outside this file", err);
+    return inside ||
+           bad(store, part,
+               is_sharded ? "it does not show the shards" : "its data lie outside this file", err);
 }
 
 /* The first dataset that has a size settles it, the others must agree. */
@@ -119,7 +123,7 @@ PM_MUST_CHECK static bool open_dataset(struct pm_store *store, enum part part, s
     }
     if (part == BLEND_MASK) shape->blend_mask = found;
     if (!found) return !store_has(shape, part) || bad(store, part, "is missing", err);
-    store->dataset[part] = H5Dopen2(store->file, store_path(shape, part), H5P_DEFAULT);
+    store->dataset[part] = H5Dopen2(store->root, store_path(shape, part) + 1, H5P_DEFAULT);
     if (store->dataset[part] < 0) return bad(store, part, "cannot be opened", err);
     PM_TRY(check_storage(store, part, err));
     if (store_is_capture(part)) PM_TRY(store_capture_learn(store, part, err));
@@ -151,13 +155,16 @@ PM_MUST_CHECK static bool check_format(const struct pm_store *store, struct pm_e
 
 bool store_open_file(struct pm_store *store, hid_t access, unsigned flags, struct pm_error *err)
 {
-    store->file = H5Fopen(store->path, flags, access);
+    store_shards_free(store);
+    store->file = store->root = H5Fopen(store->path, flags, access);
     if (store->file < 0) return store_fail(err, PM_E_IO, store->path, NULL, "cannot open");
     PM_TRY(check_format(store, err));
     store->shape = (struct pm_store_shape){0};
+    PM_TRY(store_shards_find(store, err));
     PM_TRY(store_captures_open(store, err));
     for (enum part part = 0; part < PARTS; part++) PM_TRY(open_dataset(store, part, err));
-    if (store_shape_check(&store->shape, store->path, err)) return true;
+    if (store_shape_check(&store->shape, store->path, err))
+        return !store->shards || store_shards_check(store, err);
     err->code = PM_E_FORMAT;
     return false;
 }
@@ -173,7 +180,7 @@ PM_MUST_CHECK static bool check_access(const char *path, int mode, struct pm_err
 PM_MUST_CHECK static bool check_writable(const struct pm_store *store, struct pm_error *err)
 {
     for (enum part part = 0; part < PARTS; part++) {
-        if (store->dataset[part] < 0) continue;
+        if (store->dataset[part] < 0 || store_is_sharded(store, part)) continue;
         hid_t layout = H5Dget_create_plist(store->dataset[part]);
         bool fixed = layout >= 0 && H5Pget_layout(layout) == H5D_CONTIGUOUS;
         if (layout >= 0) H5Pclose(layout);
@@ -181,6 +188,34 @@ PM_MUST_CHECK static bool check_writable(const struct pm_store *store, struct pm
             return pm_fail(err, PM_E_INPUT, "%s is a packed store; it is read-only", store->path);
     }
     return true;
+}
+
+bool store_open_shard(struct pm_store *shard, const char *group, const char *index,
+                      struct pm_error *err)
+{
+    bool writes = shard->comm != MPI_COMM_NULL, found = false;
+    hid_t access = writes ? store_access_mpi(shard->comm) : store_access_serial();
+    shard->file = shard->root =
+        H5Fopen(shard->path, writes ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (shard->file < 0) return store_fail(err, PM_E_IO, shard->path, NULL, "cannot open");
+    PM_TRY(store_find(&found, shard, group, err));
+    if (found) shard->root = H5Gopen2(shard->file, group + 1, H5P_DEFAULT);
+    if (!found || shard->root < 0)
+        return pm_fail(err, PM_E_FORMAT, "%s is not this shard of %s, but another file",
+                       shard->path, index);
+    for (enum part part = 0; part < PARTS; part++) {
+        if (!store_is_live(part) || !store_has(&shard->shape, part)) continue;
+        PM_TRY(store_find(&found, shard, store_path(&shard->shape, part), err));
+        if (!found) return bad(shard, part, "is missing", err);
+        shard->dataset[part] =
+            H5Dopen2(shard->root, store_path(&shard->shape, part) + 1, H5P_DEFAULT);
+        if (shard->dataset[part] < 0) return bad(shard, part, "cannot be opened", err);
+        PM_TRY(check_storage(shard, part, err));
+        PM_TRY(check_axes(shard, part, err));
+        PM_TRY(check_type(shard, part, err));
+    }
+    return !writes || check_writable(shard, err);
 }
 
 bool pm_store_open(struct pm_store **out, const char *path, MPI_Comm comm, struct pm_error *err)
@@ -194,6 +229,7 @@ bool pm_store_open(struct pm_store **out, const char *path, MPI_Comm comm, struc
         H5Pclose(mpi);
         ok = store_agree(comm, ok, err);
     }
+    ok = ok && (!store->shards || store_shards_complete(store, err));
     if (!ok) {
         pm_store_close(store);
         return false;
@@ -206,9 +242,9 @@ bool pm_store_open_read(struct pm_store **out, const char *path, struct pm_error
 {
     PM_TRY(check_access(path, R_OK, err));
     struct pm_store *store = store_new(path, MPI_COMM_NULL);
-    hid_t serial = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_file_locking(serial, false, true); /* a run may be writing, and NFS may know no locks */
-    bool ok = store_open_file(store, serial, H5F_ACC_RDONLY, err);
+    hid_t serial = store_access_serial();
+    bool ok = store_open_file(store, serial, H5F_ACC_RDONLY, err) &&
+              (!store->shards || store_shards_open_all(store, err));
     H5Pclose(serial);
     if (!ok) {
         pm_store_close(store);

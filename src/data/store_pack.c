@@ -164,7 +164,7 @@ PM_MUST_CHECK static bool finish(struct pack *p, struct pm_error *err)
     if (!store_close_handles(packed))
         return store_fail(err, PM_E_IO, packed->path, NULL, "cannot close");
     bool known = stat(packed->temporary, &status) == 0;
-    PM_TRY(store_publish(packed, p->options->replaces, err));
+    PM_TRY(store_publish(packed->temporary, packed->path, p->options->replaces, err));
     p->report->bytes_after = known ? (uint64_t)status.st_size : 0;
     free(packed->temporary);
     packed->temporary = NULL;
@@ -178,7 +178,7 @@ static void abandon(struct pm_store *packed)
     int file = open(packed->temporary, O_WRONLY | O_TRUNC);
     if (file >= 0) close(file);
     for (enum part part = 0; part < PARTS; part++) packed->dataset[part] = -1;
-    packed->file = -1;
+    packed->file = packed->root = -1;
 }
 
 bool pm_store_pack(const char *from, const char *to, const struct pm_store_pack_options *options,
@@ -192,12 +192,14 @@ bool pm_store_pack(const char *from, const char *to, const struct pm_store_pack_
     PM_TRY(pm_store_open_read(&p.live, from, err));
     report->entries = p.live->shape.entries;
     if (stat(from, &status) == 0) report->bytes_before = (uint64_t)status.st_size;
+    report->bytes_before += store_shards_bytes(p.live);
     prepare(&p);
     store_remove_stale(to);
     char uuid[STORE_UUID_BYTES];
     store_make_uuid(uuid);
     p.packed = store_new(to, MPI_COMM_NULL);
     p.packed->shape = p.live->shape;
+    p.packed->shape.shards = 0; /* all in one file */
     if (asprintf(&p.packed->temporary, "%s.tmp-%s", to, uuid) < 0) pm_die("no memory for %s", to);
     bool ok = store_pack_create(p.packed, p.live, p.parts, options->level, err) &&
               copy_all(&p, err) && finish(&p, err);

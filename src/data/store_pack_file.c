@@ -29,9 +29,8 @@ void store_pack_cut(struct pack_part parts[PARTS], const struct pm_store *live)
         hsize_t extent[STORE_MAX_RANK];
         *p = (struct pack_part){.is_payload = part >= IMAGE};
         if (live->dataset[part] < 0) continue;
-        int rank = extents(extent, live, part);
-        p->row_bytes = H5Tget_size(live->type[part]);
-        for (int k = 1; k < rank; k++) p->row_bytes *= extent[k];
+        (void)extents(extent, live, part);
+        p->row_bytes = store_memory_bytes(live, part);
         p->rows = extent[0];
         p->chunk_rows = 1;
         size_t most = p->is_payload ? STORE_PACK_GROUP : SIZE_MAX;
@@ -60,6 +59,7 @@ static herr_t copy_attribute(hid_t from, const char *name, const H5A_info_t *inf
     (void)info;
     struct copying *copying = context;
     void *value = NULL;
+    if (store_is_shard_attribute(name)) return 0; /* all is in one file */
     hid_t attribute = H5Aopen(from, name, H5P_DEFAULT);
     hid_t space = attribute >= 0 ? H5Aget_space(attribute) : -1;
     hid_t own_type = attribute >= 0 ? H5Aget_type(attribute) : -1;
@@ -181,9 +181,8 @@ bool store_pack_create(struct pm_store *packed, const struct pm_store *live,
                        const struct pack_part parts[PARTS], int level, struct pm_error *err)
 {
     PM_TRY(check_filters(err)); /* without gzip, HDF5 would leave it out and say nothing */
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_file_locking(access, false, true); /* the name is our own, and NFS may know no locks */
-    packed->file = H5Fcreate(packed->temporary, H5F_ACC_EXCL, H5P_DEFAULT, access);
+    hid_t access = store_access_serial();
+    packed->file = packed->root = H5Fcreate(packed->temporary, H5F_ACC_EXCL, H5P_DEFAULT, access);
     bool ok = packed->file >= 0;
     if (!ok) (void)store_fail(err, PM_E_IO, packed->path, NULL, "cannot create");
     H5Pclose(access);

@@ -169,17 +169,17 @@ static void sync_folder(const char *path)
     free(copy);
 }
 
-bool store_publish(struct pm_store *store, bool replaces, struct pm_error *err)
+bool store_publish(const char *temporary, const char *path, bool replaces, struct pm_error *err)
 {
-    if (!sync_file(store->temporary))
-        return pm_fail(err, PM_E_IO, "cannot sync %s: %s", store->temporary, strerror(errno));
+    if (!sync_file(temporary))
+        return pm_fail(err, PM_E_IO, "cannot sync %s: %s", temporary, strerror(errno));
     struct stat there;
-    if (!replaces && lstat(store->path, &there) == 0)
-        return pm_fail(err, PM_E_IO, "%s has been made by another run meanwhile", store->path);
-    if (rename(store->temporary, store->path) != 0)
-        return pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", store->temporary, store->path,
+    if (!replaces && lstat(path, &there) == 0)
+        return pm_fail(err, PM_E_IO, "%s has been made by another run meanwhile", path);
+    if (rename(temporary, path) != 0)
+        return pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", temporary, path,
                        strerror(errno));
-    sync_folder(store->path);
+    sync_folder(path);
     return true;
 }
 
@@ -191,8 +191,9 @@ bool pm_store_commit(struct pm_store *store, struct pm_error *err)
     ok = store_close_handles(store) && ok;
     if (!ok) (void)store_fail(err, PM_E_IO, store->temporary, NULL, "cannot write");
     PM_TRY(store_agree(store->comm, ok, err));
-    ok = store->rank != 0 || store_publish(store, false, err);
+    ok = store->rank != 0 || store_publish(store->temporary, store->path, false, err);
     PM_TRY(store_agree(store->comm, ok, err));
+    if (store->shards) PM_TRY(store_shards_publish(store, err));
     /* Only rank 0 has looked for this name before, so no other node remembers it as missing. */
     free(store->temporary);
     store->temporary = NULL;

@@ -35,6 +35,7 @@ enum {
     PM_STORE_MAX_CAPTURES = 16,
     PM_STORE_MAX_DATASETS = 48,
     PM_STORE_PATH_BYTES = 64,
+    PM_STORE_MAX_SHARDS = 1024,
 };
 
 enum pm_store_number {
@@ -85,6 +86,7 @@ struct pm_store_shape {
     bool blend_mask;                                         /* some entry has a local blend */
     struct pm_store_capture captures[PM_STORE_MAX_CAPTURES]; /* by path, ascending */
     size_t capture_count;
+    size_t shards; /* files beside the store, each with a range of items; 0: it is one file */
 };
 
 /** What the file says about itself. All strings are wanted; borrowed for the call. */
@@ -98,6 +100,8 @@ struct pm_store_about {
     const int32_t *timesteps;    /* [shape.steps]  what the UNet is called with, in order of use */
     const double *alpha_cumprod; /* [shape.train_timesteps]  by timestep */
     const struct pm_store_capture_about *captures; /* [shape.capture_count] */
+    const size_t
+        *shard_first_entry; /* [shape.shards]  of the items that pm_store_shard_item says */
 };
 
 /** One row of the plan. When read, `memory` owns what the strings point to. */
@@ -159,6 +163,12 @@ struct pm_store_payload {
     const uint8_t *blend_mask; /* [latent_height, latent_width]  the last step's, 0 or 1; NULL: no
                                   local blend */
 };
+
+/** @return the first item of a shard of a new store: each has as many, or one more */
+size_t pm_store_shard_item(const struct pm_store_shape *shape, size_t shard);
+
+/** @return the shard that an item and its entries are in. Of stores with shards only. Any thread */
+size_t pm_store_shard_of(const struct pm_store *store, size_t item);
 
 /** @return the bytes a store of this shape will take on disk, within 1 % once above some MB;
  *  UINT64_MAX when no file could hold it */
