@@ -128,6 +128,14 @@ bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *er
     return check_index(folder, err) && pm_model_load_tokenizer(&out->tokenizer, folder, err);
 }
 
+bool pm_model_add(struct pm_model *opened, const struct pm_model_additions *additions,
+                  struct pm_error *err)
+{
+    PM_ASSERT(!opened->loras);
+    return additions->lora_count == 0 ||
+           pm_loras_open(&opened->loras, additions->loras, additions->lora_count, err);
+}
+
 /** What lies at the start of the weights' memory, with pointers into it. */
 struct networks {
     struct pm_text_encoder text_encoder;
@@ -136,6 +144,20 @@ struct networks {
     char fingerprint[PM_HASH_TEXT_BYTES];
 };
 
+/* Without additions the fingerprint stays the checkpoint's. */
+static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model *opened)
+{
+    struct {
+        char checkpoint[PM_HASH_TEXT_BYTES - 1];
+        uint64_t additions;
+    } all;
+    _Static_assert(sizeof all == PM_HASH_TEXT_BYTES - 1 + sizeof(uint64_t), "no padding is hashed");
+    if (!opened->loras) return;
+    memcpy(all.checkpoint, text, sizeof all.checkpoint);
+    all.additions = pm_loras_hash(opened->loras, 0);
+    pm_hash_text(text, &all, sizeof all);
+}
+
 bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
                            const char *folder, struct pm_error *err)
 {
@@ -143,9 +165,10 @@ bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opene
     PM_ASSERT(memory->used == 0);
     struct networks *n = pm_arena_bytes(memory, sizeof *n);
     PM_TRY(join(path, folder, "text_encoder", err));
-    PM_TRY(pm_text_encoder_load(&n->text_encoder, path, memory, err));
+    PM_TRY(pm_text_encoder_load_with(&n->text_encoder, path, opened->loras, memory, err));
     PM_TRY(join(path, folder, "unet", err));
-    PM_TRY(pm_unet_load(&n->unet, path, memory, err));
+    PM_TRY(pm_unet_load_with(&n->unet, path, opened->loras, memory, err));
+    if (opened->loras) PM_TRY(pm_loras_check_all_used(opened->loras, err));
     PM_TRY(join(path, folder, "vae", err));
     PM_TRY(pm_vae_load(&n->vae, path, memory, err));
     if (n->unet.config.context_channels != n->text_encoder.channels)
@@ -158,7 +181,9 @@ bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opene
     if (pm_tokenizer_size(opened->tokenizer) > n->text_encoder.vocabulary)
         return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
                        folder, pm_tokenizer_size(opened->tokenizer), n->text_encoder.vocabulary);
-    return fingerprint(n->fingerprint, folder, err);
+    PM_TRY(fingerprint(n->fingerprint, folder, err));
+    hash_additions(n->fingerprint, opened);
+    return true;
 }
 
 void pm_model_attach(struct pm_model *model)
@@ -173,9 +198,16 @@ void pm_model_attach(struct pm_model *model)
 
 bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err)
 {
+    return pm_model_load_with(out, folder, &(struct pm_model_additions){0}, err);
+}
+
+bool pm_model_load_with(struct pm_model *out, const char *folder,
+                        const struct pm_model_additions *additions, struct pm_error *err)
+{
     PM_TRY(pm_model_open(out, folder, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (!pm_model_load_weights(&out->weights, out, folder, err)) {
+    if (!pm_model_add(out, additions, err) ||
+        !pm_model_load_weights(&out->weights, out, folder, err)) {
         pm_model_free(out);
         return false;
     }
@@ -187,6 +219,7 @@ bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *er
 void pm_model_free(struct pm_model *model)
 {
     if (model->tokenizer) pm_tokenizer_free(model->tokenizer);
+    pm_loras_close(model->loras);
     pm_arena_free(&model->weights);
     *model = (struct pm_model){0};
 }

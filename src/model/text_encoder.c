@@ -93,11 +93,20 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
 bool pm_text_encoder_load(struct pm_text_encoder *out, const char *folder, struct pm_arena *memory,
                           struct pm_error *err)
 {
+    return pm_text_encoder_load_with(out, folder, NULL, memory, err);
+}
+
+bool pm_text_encoder_load_with(struct pm_text_encoder *out, const char *folder,
+                               struct pm_loras *loras, struct pm_arena *memory,
+                               struct pm_error *err)
+{
     char path[PM_CONFIG_PATH_BYTES];
     PM_TRY(pm_config_path(path, folder, err));
     PM_TRY(read_config(out, path, err));
     struct pm_weights weights;
     PM_TRY(pm_weights_open(&weights, folder, "model", memory, err));
+    weights.loras = loras;
+    weights.network = PM_LORA_TEXT_ENCODER;
     bool ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
     return ok;

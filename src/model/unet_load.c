@@ -209,6 +209,12 @@ static bool load_weights(struct pm_unet *u, struct pm_weights *weights, struct p
 bool pm_unet_load(struct pm_unet *out, const char *folder, struct pm_arena *memory,
                   struct pm_error *err)
 {
+    return pm_unet_load_with(out, folder, NULL, memory, err);
+}
+
+bool pm_unet_load_with(struct pm_unet *out, const char *folder, struct pm_loras *loras,
+                       struct pm_arena *memory, struct pm_error *err)
+{
     char path[PM_CONFIG_PATH_BYTES];
     json_t *config;
     *out = (struct pm_unet){0};
@@ -219,6 +225,8 @@ bool pm_unet_load(struct pm_unet *out, const char *folder, struct pm_arena *memo
     PM_TRY(ok);
     struct pm_weights weights;
     PM_TRY(pm_weights_open(&weights, folder, "diffusion_pytorch_model", memory, err));
+    weights.loras = loras;
+    weights.network = PM_LORA_UNET;
     ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
     return ok;

@@ -119,7 +119,8 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
     float *values = pm_arena_floats(where, tensor->elements);
     pm_tensor_floats(values, tensor);
     *out = values;
-    return true;
+    return !weights->loras || pm_loras_add(values, weights->loras, weights->network, name, rank,
+                                           shape, &weights->scratch, err);
 }
 
 bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t rows, size_t columns,

@@ -10,25 +10,43 @@
 #include "pm/model/unet.h"
 #include "pm/model/vae.h"
 
+/** What is laid over a checkpoint. All borrowed for the calls that take it. */
+struct pm_model_additions {
+    const struct pm_lora_file *loras; /* [lora_count], added in this order */
+    size_t lora_count;
+};
+
 struct pm_model {
     struct pm_tokenizer *tokenizer; /* owned */
+    struct pm_loras *loras;         /* owned; NULL: none */
     struct pm_text_encoder text_encoder;
     struct pm_unet unet;
     struct pm_vae vae;
     struct pm_arena weights;              /* owned; read-only */
-    char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result */
+    char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result, and of how much
+                                             of each LoRA is added */
 };
 
 /** Load and pack everything. @return true, *out owned by the caller (pm_model_free) */
 PM_MUST_CHECK bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err);
 void pm_model_free(struct pm_model *model);
 
-/** The same in three steps, for ranks that share the weights. Each opens the model. One loads the
- *  weights into an arena, which all of them then have as model->weights, at one address. Each
- *  attaches.
+/** The same with additions. */
+PM_MUST_CHECK bool pm_model_load_with(struct pm_model *out, const char *folder,
+                                      const struct pm_model_additions *additions,
+                                      struct pm_error *err);
+
+/** The same in steps, for ranks that share the weights. Each opens the model, and adds what is laid
+ *  over it. One loads the weights into an arena, which all of them then have as model->weights, at
+ *  one address. Each attaches.
  *
  *  This reads all but the networks. @return true, *out owned by the caller (pm_model_free) */
 PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *err);
+
+/** Open what is laid over the model, for pm_model_load_weights. Once at most.
+ *  @return false: *opened is still the caller's */
+PM_MUST_CHECK bool pm_model_add(struct pm_model *opened, const struct pm_model_additions *additions,
+                                struct pm_error *err);
 
 /** Load and pack the networks. @param memory  empty; all that is loaded lives there */
 PM_MUST_CHECK bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,

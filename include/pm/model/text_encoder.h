@@ -27,6 +27,11 @@ struct pm_text_encoder {
 PM_MUST_CHECK bool pm_text_encoder_load(struct pm_text_encoder *out, const char *folder,
                                         struct pm_arena *memory, struct pm_error *err);
 
+/** The same with LoRA added to its layers. @param loras  borrowed for the call; NULL: none */
+PM_MUST_CHECK bool pm_text_encoder_load_with(struct pm_text_encoder *out, const char *folder,
+                                             struct pm_loras *loras, struct pm_arena *memory,
+                                             struct pm_error *err);
+
 /** @param context  [prompts, 77, channels]: the last hidden state, after the final layer norm
  *  @param ids      [prompts, 77], each below the vocabulary's size
  *  @param hidden   [layers + 1, prompts, 77, channels] the residual stream before each layer and

@@ -44,6 +44,11 @@ struct pm_unet {
 PM_MUST_CHECK bool pm_unet_load(struct pm_unet *out, const char *folder, struct pm_arena *memory,
                                 struct pm_error *err);
 
+/** The same with LoRA added to its layers. @param loras  borrowed for the call; NULL: none */
+PM_MUST_CHECK bool pm_unet_load_with(struct pm_unet *out, const char *folder,
+                                     struct pm_loras *loras, struct pm_arena *memory,
+                                     struct pm_error *err);
+
 /** Every attention layer of the network for a latent size, in the order of a forward pass.
  *  @param sites  [at least pm_unet_attention_layers], or NULL to count only
  *  @return how many there are */

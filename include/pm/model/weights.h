@@ -9,15 +9,18 @@
 #include "pm/base/arena.h"
 #include "pm/base/error.h"
 #include "pm/kernels/kernels.h"
+#include "pm/model/lora.h"
 #include "pm/model/safetensors.h"
 
 #define PM_NAME_FORMAT(text, first) __attribute__((format(printf, text, first)))
 
 struct pm_weights {
     struct pm_safetensors file;
-    bool *used;              /* by tensor */
-    struct pm_arena *memory; /* borrowed: where packed weights go, for the model's life */
-    struct pm_arena scratch; /* float32 before packing */
+    bool *used;                   /* by tensor */
+    struct pm_arena *memory;      /* borrowed: where packed weights go, for the model's life */
+    struct pm_arena scratch;      /* float32 before packing */
+    struct pm_loras *loras;       /* borrowed: added to every tensor as it is read; NULL: none */
+    enum pm_lora_network network; /* whose layers of them are these */
 };
 
 struct pm_norm {
