@@ -131,9 +131,13 @@ bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *er
 bool pm_model_add(struct pm_model *opened, const struct pm_model_additions *additions,
                   struct pm_error *err)
 {
-    PM_ASSERT(!opened->loras);
-    return additions->lora_count == 0 ||
-           pm_loras_open(&opened->loras, additions->loras, additions->lora_count, err);
+    PM_ASSERT(!opened->loras && !opened->embeddings);
+    if (additions->lora_count > 0)
+        PM_TRY(pm_loras_open(&opened->loras, additions->loras, additions->lora_count, err));
+    if (additions->embedding_count == 0) return true;
+    PM_TRY(pm_embeddings_open(&opened->embeddings, additions->embeddings,
+                              additions->embedding_count, err));
+    return pm_embeddings_add_words(opened->embeddings, opened->tokenizer, err);
 }
 
 /** What lies at the start of the weights' memory, with pointers into it. */
@@ -152,10 +156,27 @@ static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model 
         uint64_t additions;
     } all;
     _Static_assert(sizeof all == PM_HASH_TEXT_BYTES - 1 + sizeof(uint64_t), "no padding is hashed");
-    if (!opened->loras) return;
+    if (!opened->loras && !opened->embeddings) return;
     memcpy(all.checkpoint, text, sizeof all.checkpoint);
-    all.additions = pm_loras_hash(opened->loras, 0);
+    all.additions = opened->loras ? pm_loras_hash(opened->loras, 0) : 0;
+    if (opened->embeddings) all.additions = pm_embeddings_hash(opened->embeddings, all.additions);
     pm_hash_text(text, &all, sizeof all);
+}
+
+/* The tokenizer's own ids have rows in the text encoder's table; those of new words get vectors. */
+static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model *opened,
+                         const char *folder, struct pm_arena *memory, struct pm_error *err)
+{
+    size_t added = opened->embeddings ? pm_embeddings_count(opened->embeddings) : 0;
+    size_t own = pm_tokenizer_size(opened->tokenizer) - added;
+    const float *vectors;
+    if (own > encoder->vocabulary)
+        return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
+                       folder, own, encoder->vocabulary);
+    if (!opened->embeddings) return true;
+    PM_TRY(pm_embeddings_vectors(&vectors, opened->embeddings, encoder->channels, memory, err));
+    pm_text_encoder_add(encoder, own, vectors, added);
+    return true;
 }
 
 bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
@@ -178,9 +199,7 @@ bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opene
     if (n->unet.config.in_channels != n->vae.config.latent_channels)
         return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu",
                        folder, n->unet.config.in_channels, n->vae.config.latent_channels);
-    if (pm_tokenizer_size(opened->tokenizer) > n->text_encoder.vocabulary)
-        return pm_fail(err, PM_E_FORMAT, "%s: the tokenizer has %zu tokens, the text encoder %zu",
-                       folder, pm_tokenizer_size(opened->tokenizer), n->text_encoder.vocabulary);
+    PM_TRY(check_tokens(&n->text_encoder, opened, folder, memory, err));
     PM_TRY(fingerprint(n->fingerprint, folder, err));
     hash_additions(n->fingerprint, opened);
     return true;
@@ -220,6 +239,7 @@ void pm_model_free(struct pm_model *model)
 {
     if (model->tokenizer) pm_tokenizer_free(model->tokenizer);
     pm_loras_close(model->loras);
+    pm_embeddings_close(model->embeddings);
     pm_arena_free(&model->weights);
     *model = (struct pm_model){0};
 }

@@ -133,11 +133,23 @@ static bool check_cover(struct pm_safetensors *file, const unsigned char *data, 
     return true;
 }
 
+/* How torch.save's files begin: as a zip archive, or at once with a pickle of protocol 2 to 5. */
+static bool is_pickled(const unsigned char *bytes)
+{
+    return memcmp(bytes, "PK\003\004", 4) == 0 ||
+           (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5);
+}
+
 static bool read_header(struct pm_safetensors *file, struct pm_error *err)
 {
     const unsigned char *bytes = file->map;
     PM_ASSERT(bytes);
     uint64_t header_bytes = little_endian_64(bytes);
+    if (header_bytes > file->map_bytes - LENGTH_BYTES && is_pickled(bytes))
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s is a pickled file of PyTorch's, which can run any program when it is "
+                       "read: convert it to .safetensors",
+                       file->path);
     if (header_bytes > file->map_bytes - LENGTH_BYTES)
         return pm_fail(err, PM_E_FORMAT, "%s: its header claims %llu bytes, the file has %zu",
                        file->path, (unsigned long long)header_bytes, file->map_bytes);

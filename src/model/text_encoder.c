@@ -76,6 +76,7 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
                          struct pm_error *err)
 {
     /* published files name everything below "text_model."; newer transformers leave it out */
+    e->added_first = e->vocabulary;
     const char *prefix =
         pm_weights_has(weights, "text_model.final_layer_norm.weight") ? "text_model." : "";
     PM_TRY(pm_weights_floats(&e->token_embedding, weights, e->vocabulary, e->channels, err,
@@ -143,14 +144,31 @@ static void layer_forward(float *x, const struct pm_text_encoder *e,
     scratch->used = mark;
 }
 
+void pm_text_encoder_add(struct pm_text_encoder *e, size_t first, const float *vectors,
+                         size_t count)
+{
+    PM_ASSERT(e->added_count == 0 && first <= e->vocabulary);
+    e->added_embedding = vectors;
+    e->added_first = first;
+    e->added_count = count;
+}
+
+/* One token's vector, [channels]. */
+static const float *embedding(const struct pm_text_encoder *e, int32_t id)
+{
+    PM_ASSERT(id >= 0 && (size_t)id < e->added_first + e->added_count);
+    size_t index = (size_t)id;
+    return index < e->added_first ? e->token_embedding + index * e->channels
+                                  : e->added_embedding + (index - e->added_first) * e->channels;
+}
+
 void pm_text_encoder_forward(float *context, const struct pm_text_encoder *e, const int32_t *ids,
                              size_t prompts, float *hidden, struct pm_arena *scratch)
 {
     size_t mark = scratch->used, c = e->channels, rows = prompts * PM_TOKENS;
     float *x = pm_arena_floats(scratch, rows * c);
     for (size_t r = 0; r < rows; r++) {
-        PM_ASSERT(ids[r] >= 0 && (size_t)ids[r] < e->vocabulary);
-        const float *token = e->token_embedding + (size_t)ids[r] * c;
+        const float *token = embedding(e, ids[r]);
         const float *position = e->position_embedding + r % PM_TOKENS * c;
         for (size_t i = 0; i < c; i++) x[r * c + i] = token[i] + position[i];
     }

@@ -167,12 +167,18 @@ static void put_token(struct output *out, int32_t id)
     out->count++;
 }
 
+static void put_added(struct output *out, const struct added_token *added)
+{
+    for (size_t i = 0; i < added->ids; i++) put_token(out, added->id + (int32_t)i);
+}
+
 static void put_piece(struct output *out, const struct pm_tokenizer *tokenizer, const char *piece,
                       size_t bytes, struct symbol *symbols)
 {
     for (size_t i = 0; i < bytes; i++) {
         /* clang's analyzer cannot see that utf8proc filled the text */
-        unsigned char byte = (unsigned char)piece[i]; // NOLINT(clang-analyzer-core.uninitialized.Assign)
+        unsigned char byte =
+            (unsigned char)piece[i]; // NOLINT(clang-analyzer-core.uninitialized.Assign)
         symbols[i].id = tokenizer->byte_ids[i + 1 < bytes ? INSIDE : LAST][byte];
     }
     size_t n = merge_symbols(tokenizer, symbols, bytes);
@@ -241,7 +247,7 @@ static void put_section(struct output *out, const struct pm_tokenizer *tokenizer
             end++;
         put_pieces(out, tokenizer, text + at, end - at, symbols);
         if (added) {
-            put_token(out, added->id);
+            put_added(out, added);
             end += added->bytes;
         } else if (end < bytes) {
             out->word_ended = true;
@@ -262,7 +268,7 @@ static void put_prompt(struct output *out, const struct pm_tokenizer *tokenizer,
             end++;
         if (end > at) put_section(out, tokenizer, prompt + at, end - at);
         if (added) {
-            put_token(out, added->id);
+            put_added(out, added);
             end += added->bytes;
         }
     }

@@ -15,6 +15,8 @@ struct added_token {
     char *text; /* owned */
     size_t bytes;
     int32_t id;
+    size_t ids;      /* it stands for so many, from id on */
+    char *name;      /* owned: as it was given, of a word added; else NULL */
     bool normalised; /* looked for in the normalised text; otherwise in the prompt as it is */
 };
 
@@ -29,8 +31,8 @@ struct pm_tokenizer {
     struct merge *merges;     /* [merge_slots] open addressing, at most half full */
     size_t merge_slots;       /* a power of two */
     int32_t special[SPECIALS];
-    struct added_token added[SPECIALS];
-    size_t added_count; /* special tokens may share an id */
+    struct added_token *added; /* [added_count] */
+    size_t added_count;        /* special tokens may share an id */
 };
 
 /** @return the slot of the pair, or the empty one where it belongs */

@@ -257,7 +257,8 @@ static void add_token(struct pm_tokenizer *tokenizer, const char *text, int32_t 
     if (i == tokenizer->added_count) tokenizer->added_count++;
     struct added_token *added = &tokenizer->added[i];
     free(added->text);
-    *added = (struct added_token){.id = id, .normalised = normalised, .bytes = strlen(text)};
+    *added =
+        (struct added_token){.id = id, .ids = 1, .normalised = normalised, .bytes = strlen(text)};
     added->text =
         normalised ? pm_tokenizer_normalise(text, strlen(text), &added->bytes) : strdup(text);
     if (!added->text) pm_die("no memory for the token %s", text);
@@ -309,6 +310,7 @@ bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_
     json_t *vocabulary;
     PM_TRY(pm_json_load(&vocabulary, vocabulary_path, FILE_BYTES_MAX, err));
     struct pm_tokenizer *tokenizer = allocate(1, sizeof *tokenizer);
+    tokenizer->added = allocate(SPECIALS, sizeof *tokenizer->added);
     bool ok = take_vocabulary(tokenizer, vocabulary_path, vocabulary, err) &&
               load_specials(tokenizer, folder, vocabulary_path, vocabulary, err) &&
               load_merges(tokenizer, merges_path, vocabulary, err);
@@ -324,7 +326,11 @@ bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_
 void pm_tokenizer_free(struct pm_tokenizer *tokenizer)
 {
     if (!tokenizer) return;
-    for (size_t i = 0; i < tokenizer->added_count; i++) free(tokenizer->added[i].text);
+    for (size_t i = 0; i < tokenizer->added_count; i++) {
+        free(tokenizer->added[i].text);
+        free(tokenizer->added[i].name);
+    }
+    free(tokenizer->added);
     free(tokenizer->merges);
     free(tokenizer->texts);
     free(tokenizer->text_bytes);

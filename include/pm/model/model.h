@@ -5,6 +5,7 @@
 #ifndef PM_MODEL_MODEL_H
 #define PM_MODEL_MODEL_H
 #include "pm/base/hash.h"
+#include "pm/model/embeddings.h"
 #include "pm/model/text_encoder.h"
 #include "pm/model/tokenizer.h"
 #include "pm/model/unet.h"
@@ -14,17 +15,20 @@
 struct pm_model_additions {
     const struct pm_lora_file *loras; /* [lora_count], added in this order */
     size_t lora_count;
+    const struct pm_embedding_file *embeddings; /* [embedding_count] */
+    size_t embedding_count;
 };
 
 struct pm_model {
-    struct pm_tokenizer *tokenizer; /* owned */
-    struct pm_loras *loras;         /* owned; NULL: none */
+    struct pm_tokenizer *tokenizer;   /* owned */
+    struct pm_loras *loras;           /* owned; NULL: none */
+    struct pm_embeddings *embeddings; /* owned; NULL: none. Their words are the tokenizer's */
     struct pm_text_encoder text_encoder;
     struct pm_unet unet;
     struct pm_vae vae;
     struct pm_arena weights;              /* owned; read-only */
-    char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result, and of how much
-                                             of each LoRA is added */
+    char fingerprint[PM_HASH_TEXT_BYTES]; /* of all files that decide a result, how much of each
+                                             LoRA is added, and what the new words are */
 };
 
 /** Load and pack everything. @return true, *out owned by the caller (pm_model_free) */

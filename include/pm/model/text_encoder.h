@@ -17,6 +17,9 @@ struct pm_text_encoder {
     float eps;
     enum pm_activation activation;
     const float *token_embedding;    /* [vocabulary, channels] */
+    const float *added_embedding;    /* [added_count, channels], of the ids from added_first on;
+                                        the table's rows from there on have no token */
+    size_t added_first, added_count; /* none: vocabulary, 0 */
     const float *position_embedding; /* [77, channels] */
     struct pm_text_layer *layers;
     struct pm_norm final_norm;
@@ -32,8 +35,12 @@ PM_MUST_CHECK bool pm_text_encoder_load_with(struct pm_text_encoder *out, const 
                                              struct pm_loras *loras, struct pm_arena *memory,
                                              struct pm_error *err);
 
+/** Give ids from @p first on vectors of their own. @param vectors  [count, channels], borrowed */
+void pm_text_encoder_add(struct pm_text_encoder *encoder, size_t first, const float *vectors,
+                         size_t count);
+
 /** @param context  [prompts, 77, channels]: the last hidden state, after the final layer norm
- *  @param ids      [prompts, 77], each below the vocabulary's size
+ *  @param ids      [prompts, 77], each below the vocabulary's size, or one that was added
  *  @param hidden   [layers + 1, prompts, 77, channels] the residual stream before each layer and
  *                  after the last, or NULL */
 void pm_text_encoder_forward(float *context, const struct pm_text_encoder *encoder,

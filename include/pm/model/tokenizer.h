@@ -33,6 +33,15 @@ PM_MUST_CHECK bool pm_tokenizer_load(struct pm_tokenizer **out, const char *fold
                                      struct pm_error *err);
 void pm_tokenizer_free(struct pm_tokenizer *tokenizer);
 
+/** Teach it a word that stands for @p count tokens of their own, called word, word_1, ...; their
+ *  ids follow those that are there. It is found wherever it stands in a prompt, also inside another
+ *  word, in upper or lower case, as Hugging Face finds added tokens; its tokens are of one word.
+ *  Not to be called while others tokenize.
+ *  @return false when a token of that name is there, or the name is empty, too long (200 bytes) or
+ *  has white space */
+PM_MUST_CHECK bool pm_tokenizer_add_word(struct pm_tokenizer *tokenizer, const char *word,
+                                         size_t count, struct pm_error *err);
+
 /** Tokens of a prompt, any UTF-8 up to 16384 bytes. Over 77 tokens is an error that tells the count
  *  and the limit; bytes that are no UTF-8 are an error that tells the position. Thread-safe.
  *  @return true; on false *out is undefined and err says PM_E_INPUT */
