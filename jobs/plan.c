@@ -108,7 +108,8 @@ int verb_plan(int argc, char **argv)
     struct pm_error err = {0};
     bool helped;
     int status = PM_EXIT_INPUT;
-    if (!config_options_parse(&options, argc, argv, doc, true, &helped)) return PM_EXIT_INPUT;
+    if (!config_options_parse(&options, argc, argv, doc, CONFIG_ONLY, true, &helped))
+        return PM_EXIT_INPUT;
     if (helped) return PM_EXIT_DONE;
     pm_log_init(options.log_level, 0, 1);
     if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,

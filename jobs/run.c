@@ -10,8 +10,12 @@
 #include "pm/runtime/exit_status.h"
 #include "pm/runtime/queue.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char doc[] =
     "\nMake the edits of a manifest, into a store.\n\n"
@@ -285,11 +289,25 @@ static int conclude(struct run *r, size_t edits)
     return failed > 0 ? PM_EXIT_SOME_FAILED : PM_EXIT_DONE;
 }
 
+/* FOLDER/rank-0007.log */
+static bool open_log(const char *folder, int rank, struct pm_error *err)
+{
+    char path[PATH_MAX];
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", folder, strerror(errno));
+    int length = snprintf(path, sizeof path, "%s/rank-%04d.log", folder, rank);
+    if (length >= (int)sizeof path)
+        return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", folder);
+    return pm_log_to_file(path, err);
+}
+
 static bool prepare_run(struct run *r, const struct config_options *options, size_t *edits,
                         struct pm_error *err)
 {
     bool is_root = r->world.rank == 0, ok = true;
     double cost = 0.0;
+    if (options->log_folder) ok = open_log(options->log_folder, r->world.rank, err);
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     PM_TRY(share_config(r, options, err));
     pm_stop_init(&r->stop, is_root ? r->config.halt_file : NULL, r->config.time_limit_seconds);
     r->retries_failed = options->retries_failed;
@@ -321,11 +339,11 @@ int verb_run(int argc, char **argv)
     int status = PM_EXIT_INPUT;
     size_t edits = 0;
     if (config_options_ask_for_help(argc, argv)) {
-        (void)config_options_parse(&options, argc, argv, doc, true, &helped);
+        (void)config_options_parse(&options, argc, argv, doc, CONFIG_RUN, true, &helped);
         return PM_EXIT_DONE;
     }
     pm_world_init(&r.world, &argc, &argv);
-    if (!config_options_parse(&options, argc, argv, doc, r.world.rank == 0, &helped)) {
+    if (!config_options_parse(&options, argc, argv, doc, CONFIG_RUN, r.world.rank == 0, &helped)) {
         pm_world_free(&r.world);
         return PM_EXIT_INPUT;
     }

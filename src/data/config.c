@@ -200,6 +200,34 @@ char *pm_config_text(const struct pm_config *config)
     return text;
 }
 
+static bool check_key(const char *key, const char *const *known, struct pm_error *err)
+{
+    for (size_t i = 0; known[i]; i++)
+        if (strcmp(known[i], key) == 0) return true;
+    const char *near = pm_nearest_word(key, known);
+    if (near)
+        return pm_fail(err, PM_E_INPUT, "a config has no key \"%s\"; did you mean \"%s\"?", key,
+                       near);
+    return pm_fail(err, PM_E_INPUT, "a config has no key \"%s\"", key);
+}
+
+bool pm_config_value(const json_t **out, const struct pm_config *config, const char *key,
+                     struct pm_error *err)
+{
+    const char *dot = strchr(key, '.');
+    char *outer = dot ? strndup(key, (size_t)(dot - key)) : strdup(key);
+    if (!outer) pm_die("no memory for a key");
+    bool ok = check_key(outer, keys, err) &&
+              (!dot || strcmp(outer, "limits") != 0 || check_key(dot + 1, limit_keys, err));
+    if (ok) {
+        *out = json_object_get(config->json, outer);
+        if (dot) *out = json_object_get(*out, dot + 1);
+        if (!*out && !dot) *out = json_object_get(config->defaults, outer); /* seed, noise */
+    }
+    free(outer);
+    return ok;
+}
+
 /* As json_equal, but 7 and 7.0 are the same number. */
 static bool same_value(const json_t *a, const json_t *b)
 {

@@ -48,6 +48,12 @@ void pm_config_free(struct pm_config *config);
 /** The resolved config as JSON text. @return owned by the caller (free) */
 char *pm_config_text(const struct pm_config *config);
 
+/** One value of the resolved config, as "store" or "limits.threads".
+ *  @return true, *out borrowed from the config, NULL where a key is known but not set; false when
+ *  there is no such key, err with the nearest */
+PM_MUST_CHECK bool pm_config_value(const json_t **out, const struct pm_config *config,
+                                   const char *key, struct pm_error *err);
+
 /** Do the configs lead to the same results? Threads, limits and paths do not count.
  *  @return true, or false with the first difference in err */
 PM_MUST_CHECK bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b,
