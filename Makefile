@@ -88,14 +88,14 @@ test: deps
 .PHONY: test-programs
 test-programs: $(TESTS)
 
-demo: deps
+demo: deps-build
 	@$(MAKE) -s -j$(shell nproc) $(PROGRAM)
 	@BUILD=$(BUILD) RANKS=$(RANKS) jobs/demo.sh
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/promptmill
 	install $(PROGRAM) $(DESTDIR)$(PREFIX)/bin
-	cp -r models configs docs $(DESTDIR)$(PREFIX)/share/promptmill
+	cp -r models configs docs slurm $(DESTDIR)$(PREFIX)/share/promptmill
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

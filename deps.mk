@@ -15,5 +15,12 @@ DEBIAN_PACKAGES := gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmp
     libopenblas-openmp-dev libpng-dev libjpeg62-turbo-dev libjansson-dev libutf8proc-dev libxxhash-dev \
     libcmocka-dev python3-h5py python3-numpy
 
-deps:
+# For tests/cluster, which does without them and says so.
+CLUSTER_PACKAGES := slurm-wlm munge iproute2
+
+.PHONY: deps-build deps-cluster
+deps: deps-build deps-cluster
+deps-build:
 	@DEBIAN_PACKAGES='$(DEBIAN_PACKAGES)' sh jobs/deps.sh
+deps-cluster:
+	@DEBIAN_PACKAGES='$(CLUSTER_PACKAGES)' sh jobs/deps.sh --optional

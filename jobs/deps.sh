@@ -1,7 +1,10 @@
 #!/bin/sh
 # Install the Debian packages in $DEBIAN_PACKAGES that are missing, or name them.
 # On other systems (modules on a cluster) nothing is installed: what is missing is named.
+# With --optional, they are installed where that is easy, and else not missed.
 set -eu
+is_optional=false
+[ "${1:-}" != --optional ] || is_optional=true
 if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     missing=
     for package in $DEBIAN_PACKAGES; do
@@ -17,6 +20,7 @@ if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     as_root=
     if [ "$(id -u)" != 0 ]; then
         if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then as_root=sudo; else
+            if $is_optional; then exit 0; fi
             echo "Missing packages; ask your administrator, or run as root:" >&2
             echo "  apt-get install$missing" >&2
             exit 1
@@ -29,9 +33,10 @@ if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
     else
         cat "$log" >&2
         rm -f "$log"
+        if $is_optional; then exit 0; fi
         exit 1
     fi
-else
+elif ! $is_optional; then
     status=0
     command -v mpicc >/dev/null || { echo "missing: mpicc (load an MPI module)" >&2; status=1; }
     pkg-config --exists hdf5-openmpi || pkg-config --exists hdf5 || command -v h5pcc >/dev/null ||

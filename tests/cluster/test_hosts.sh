@@ -1,32 +1,12 @@
 #!/bin/sh
 # A run over three hosts, one of which goes down in the middle of it, is finished by the other two.
-#
-# The hosts are made of namespaces: each has its own network, name, processes and shared memory, and
-# all share the file system. A fourth, the hub, starts the run and is where this script runs; with
-# its first process, which is this script, everything ends that was started in it.
 cd "$(dirname "$0")/../.." || exit 1
-spaces="--net --uts --mount --pid --fork --kill-child --mount-proc"
-if [ -z "${HOSTS:-}" ]; then
-    for tool in unshare nsenter ip pgrep; do
-        command -v $tool >/dev/null || why="$tool is missing"
-    done
-    [ -n "${why:-}" ] || unshare $spaces ip link add br0 type bridge 2>/dev/null || why="namespaces cannot be made here"
-    if [ -n "${why:-}" ]; then
-        echo "ok - three hosts # SKIP $why"
-        exit
-    fi
-    HOSTS=unknown unshare $spaces "$PWD/tests/cluster/test_hosts.sh"
-    exit
-fi
+. tests/cluster/hosts.sh
+go_to_hub "three hosts"
 . tests/program/lib.sh
 find_python
 config=$work/hosts.json
 run="run $config"
-
-HOSTS=$work/hosts # the number of each host's first process, as the hub sees it
-scratch=$work/scratch
-mkdir "$HOSTS" "$scratch"
-export HOSTS
 
 for thing in ball cube star heart fish boat tree house; do
     for place in meadow hill desert; do
@@ -37,34 +17,6 @@ done >"$work/hosts.jsonl"
 printf '{"model": "%s", "manifest": "hosts.jsonl", "steps": 16, "width": 64, "height": 64}\n' \
     "$PWD/models/scenes" >"$config"
 
-start_hub()
-{
-    hostname hub
-    { echo "127.0.0.1 localhost" && echo "10.77.0.254 hub" && printf '10.77.0.%d n%d\n' 1 1 2 2 3 3; } >"$work/names"
-    mount --bind "$work/names" /etc/hosts
-    ip link set lo up
-    ip link add br0 type bridge
-    ip addr add 10.77.0.254/24 dev br0
-    ip link set br0 up
-}
-
-# start_host NUMBER
-start_host()
-{
-    unshare $spaces sh -c "hostname n$1; mount -t tmpfs none /dev/shm; mount -t tmpfs none '$scratch'
-        touch '$scratch/up'; while :; do sleep 1000; done" 2>"$work/host-$1" &
-    for i in $(seq 200); do
-        init=$(pgrep -P $!) && [ -e "/proc/$init/root$scratch/up" ] && break
-        sleep 0.02
-    done
-    echo "$init" >"$HOSTS/n$1"
-    ip link add "v$1" type veth peer name eth0 netns "$init"
-    ip link set "v$1" master br0 up
-    for words in "link set lo up" "addr add 10.77.0.$1/24 dev eth0" "link set eth0 up"; do
-        nsenter --target "$init" --net ip $words
-    done
-}
-
 # over HOSTS RANKS STORE, as "n1,n2" 4 a.h5
 over()
 {
@@ -72,12 +24,6 @@ over()
         --mca plm_rsh_no_tree_spawn 1 --mca orte_tmpdir_base "$scratch" \
         --mca btl_tcp_if_include 10.77.0.0/24 --mca oob_tcp_if_include 10.77.0.0/24 \
         --oversubscribe --bind-to none --host "$1" -n "$2" "$program" $run --store "$3"
-}
-
-hosts_in()
-{
-    "$python" -c 'import h5py, sys
-print(*sorted({row["host"].decode() for row in h5py.File(sys.argv[1], "r")["provenance/entry"][:]} - {""}))' "$1"
 }
 
 # until_mid_run STORE: has the second host done a picture, so that it makes the next one?
@@ -116,7 +62,7 @@ store=$work/a.h5
 over n1:2,n2:2,n3:2 6 "$store" >"$work/stdout" 2>"$work/stderr" &
 job=$!
 check "six ranks run on three hosts" until_mid_run "$store"
-kill -9 "$(cat "$HOSTS/n2")"
+kill_host 2
 check "the run ends when a host goes down" job_ends_badly
 check "what was done on all hosts is undamaged" ends 0 "$program" verify "$store"
 check "not all was done" ends 85 "$program" status "$store"
