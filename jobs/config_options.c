@@ -21,6 +21,7 @@ static const struct argp_option config_flags[] = {
     {"threads", 't', "N", 0, "threads of each rank", 0},
     {"time-limit", 'T', "SECONDS", 0, "begin no edit that cannot be finished within so long", 0},
     {"halt-file", 'x', "FILE", 0, "stop when this file appears", 0},
+    {"part", 'P', "PART/PARTS", 0, "only this part of the edits, into a store of its own", 0},
     {"log", 'l', "LEVEL", 0, "error, warning, info or debug", 0},
     {0}};
 static const struct argp_option run_flags[] = {
@@ -73,7 +74,8 @@ static const struct {
             {'H', "height", PM_CONFIG_NUMBER},
             {'t', "limits.threads", PM_CONFIG_NUMBER},
             {'T', "limits.time_seconds", PM_CONFIG_NUMBER},
-            {'x', "limits.halt_file", PM_CONFIG_PATH}};
+            {'x', "limits.halt_file", PM_CONFIG_PATH},
+            {'P', "part", PM_CONFIG_TEXT}};
 
 const char *config_options_flag(const char *key)
 {
@@ -102,8 +104,11 @@ static error_t take_config(struct parse *parse, char *arg, struct argp_state *st
     o->config_path = arg;
     if (!(parse->flags & CONFIG_SUBMIT)) return 0;
     o->rest = state->argv + state->next;
-    o->rest_count = (size_t)(state->argc - state->next);
-    state->next = state->argc;
+    for (; state->next < state->argc; state->next++)
+        if (strcmp(state->argv[state->next], "--dry-run") == 0) /* sbatch has no such option */
+            o->is_dry = true;
+        else
+            o->rest[o->rest_count++] = state->argv[state->next];
     return 0;
 }
 

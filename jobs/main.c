@@ -16,6 +16,7 @@ static const struct {
     {"run", "make the edits of a manifest, into a store; goes on with a store that is there",
      verb_run},
     {"plan", "check a run and tell what it would do and take, without computing", verb_plan},
+    {"submit", "check a run, propose a job for it and submit it to Slurm", verb_submit},
     {"config", "what a run will go by: the config with everything explicit", verb_config},
     {"status", "what is done, failed and left in a store", verb_status},
     {"verify", "check every checksum of a store", verb_verify},

@@ -18,7 +18,7 @@ static bool check_room(const struct run *r, struct pm_error *err)
 {
     char folder[PATH_MAX];
     struct statvfs disk;
-    uint64_t wanted = pm_store_bytes(&r->plan.shape);
+    uint64_t wanted = pm_store_bytes(&r->plan.shape) / r->config.parts; /* the rest stays holes */
     snprintf(folder, sizeof folder, "%s", r->config.store);
     if (statvfs(dirname(folder), &disk) != 0) return true; /* creating will tell */
     uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
@@ -214,25 +214,34 @@ bool run_store_count_failed(size_t *failed, const struct run *r, struct pm_error
     return ok;
 }
 
+/* Is anything of the item to be done? */
+static bool is_pending(size_t *edits, const struct run_plan_item *item, const uint8_t *state)
+{
+    size_t pending_targets = 0;
+    for (size_t t = 1; t <= item->targets; t++) pending_targets += state[t] == PM_STORE_PENDING;
+    if (pending_targets == 0 && state[0] != PM_STORE_PENDING) return false;
+    *edits += pending_targets ? pending_targets : 1;
+    return true;
+}
+
 bool run_store_choose_items(struct run *r, size_t *edits, double *cost, struct pm_error *err)
 {
+    size_t count = 0;
     uint8_t *states = malloc(r->plan.entries);
     r->order = malloc(r->plan.manifest.count * sizeof *r->order);
     if (!states || !r->order) pm_die("no memory for %zu edits", r->plan.manifest.count);
     bool ok = read_states(states, r->store, err);
-    for (size_t i = 0; ok && i < r->plan.manifest.count; i++) {
-        const struct run_plan_item *item = &r->plan.items[i];
-        const uint8_t *state = states + item->first_entry;
-        size_t pending_targets = 0;
-        if (item->cost == 0) continue;
-        for (size_t t = 1; t <= item->targets; t++) pending_targets += state[t] == PM_STORE_PENDING;
-        if (pending_targets == 0 && state[0] != PM_STORE_PENDING) continue;
-        *edits += pending_targets ? pending_targets : 1;
+    for (size_t i = 0; ok && i < r->plan.manifest.count; i++)
+        if (r->plan.items[i].cost > 0) r->order[count++] = i;
+    sorted_plan = &r->plan;
+    qsort(r->order, count, sizeof *r->order, by_cost);
+    /* the parts are dealt out like cards, so that they take the same time */
+    for (size_t k = r->config.part - 1; k < count; k += r->config.parts) {
+        const struct run_plan_item *item = &r->plan.items[r->order[k]];
+        if (!is_pending(edits, item, states + item->first_entry)) continue;
         *cost += (double)item->cost;
-        r->order[r->order_count++] = i;
+        r->order[r->order_count++] = r->order[k];
     }
     free(states);
-    sorted_plan = &r->plan;
-    qsort(r->order, r->order_count, sizeof *r->order, by_cost);
     return ok;
 }

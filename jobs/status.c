@@ -1,4 +1,5 @@
 /* promptmill status STORE: what is done, failed and left. */
+#include "slurm.h"
 #include "store_options.h"
 #include "verbs.h"
 
@@ -6,10 +7,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-static const char doc[] = "\nTell what is done, failed and left in a store, also while a run is "
-                          "writing it. Every failed edit is named with its reason. Exit status: 0 "
-                          "all done, 2 some failed, 85 not finished.";
+static const char doc[] =
+    "\nTell what is done, failed and left in a store, also while a run is "
+    "writing it; and where its Slurm job is, if it has one. Every failed edit is "
+    "named with its reason. Exit status: 0 "
+    "all done, 2 some failed, 85 not finished.";
 
 enum { BATCH = 4096 };
 
@@ -51,6 +55,16 @@ static bool print_status(size_t counts[3], const struct pm_store *store, const c
     return ok;
 }
 
+/* The job that was submitted for the store or is running on it. @return false: there is none */
+static bool print_job(const char *store)
+{
+    char id[SLURM_JOB_BYTES], text[SLURM_STATE_BYTES];
+    if (!slurm_read_job(id, store)) return false;
+    slurm_describe_job(text, id);
+    printf("%s\n", text);
+    return true;
+}
+
 int verb_status(int argc, char **argv)
 {
     struct store_options options;
@@ -60,9 +74,14 @@ int verb_status(int argc, char **argv)
     size_t counts[3] = {0};
     if (!store_options_parse(&options, argc, argv, doc, STORE_ONLY, &helped)) return PM_EXIT_INPUT;
     if (helped) return PM_EXIT_DONE;
+    if (access(options.store, F_OK) != 0 && print_job(options.store)) {
+        printf("%s is not there yet\n", options.store);
+        return PM_EXIT_UNFINISHED;
+    }
     bool ok = pm_store_open_read(&store, options.store, &err) &&
               print_status(counts, store, options.store, &err);
     pm_store_close(store);
+    if (ok) (void)print_job(options.store);
     if (!ok) {
         fprintf(stderr, "promptmill: %s\n", err.message);
         return PM_EXIT_INPUT;

@@ -5,6 +5,7 @@
 
 int verb_run(int argc, char **argv);
 int verb_plan(int argc, char **argv);
+int verb_submit(int argc, char **argv);
 int verb_config(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_verify(int argc, char **argv);

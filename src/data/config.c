@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_MAX_BYTES = 1 << 20 };
+enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
-static const char *const keys[] = {
-    "model", "manifest",       "store",     "width",           "height",
-    "steps", "guidance_scale", "scheduler", "negative_prompt", "seed",
-    "noise", "defaults",       "capture",   "limits",          NULL};
+static const char *const keys[] = {"model",           "manifest", "store",          "width",
+                                   "height",          "steps",    "guidance_scale", "scheduler",
+                                   "negative_prompt", "seed",     "noise",          "defaults",
+                                   "capture",         "limits",   "part",           NULL};
 static const char *const limit_keys[] = {
     "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
@@ -138,6 +138,54 @@ static bool read_limits(struct pm_config *c, const char *where, struct pm_error 
     return pm_json_string(limits, where, "halt_file", &c->halt_file, err);
 }
 
+/* "3/8" */
+static bool read_part(struct pm_config *c, const char *where, struct pm_error *err)
+{
+    const char *text = NULL;
+    char behind;
+    c->part = c->parts = 1;
+    PM_TRY(pm_json_string(c->json, where, "part", &text, err));
+    if (!text) return true;
+    if (strspn(text, "0123456789/") == strlen(text) && strlen(text) < 16 &&
+        sscanf(text, "%zu/%zu%c", &c->part, &c->parts, &behind) == 2 && c->part >= 1 &&
+        c->part <= c->parts && c->parts <= MAX_PARTS)
+        return true;
+    return pm_fail(err, PM_E_INPUT,
+                   "%s: \"part\" is \"%s\"; \"PART/PARTS\" is wanted, as \"3/8\", with at most %d "
+                   "parts",
+                   where, text, MAX_PARTS);
+}
+
+void pm_config_part_path(char path[PATH_MAX], const char *store, size_t part, size_t parts)
+{
+    size_t length = strlen(store);
+    bool has_ending = length > 3 && strcmp(store + length - 3, ".h5") == 0;
+    snprintf(path, PATH_MAX, "%.*s.part-%zu-of-%zu%s", (int)(has_ending ? length - 3 : length),
+             store, part, parts, has_ending ? ".h5" : "");
+}
+
+/* Each part has a store of its own. */
+static void rename_store(struct pm_config *c)
+{
+    char path[PATH_MAX];
+    if (c->parts == 1 || !c->store) return;
+    pm_config_part_path(path, c->store, c->part, c->parts);
+    if (json_object_set_new(c->json, "store", json_string(path)) != 0)
+        pm_die("no memory for a path");
+    c->store = json_string_value(json_object_get(c->json, "store"));
+}
+
+char *pm_config_whole_text(const char *text, size_t bytes)
+{
+    struct pm_config config;
+    struct pm_error ignored = {0};
+    if (!pm_config_parse(&config, text, bytes, "config", &ignored)) return NULL;
+    json_object_del(config.json, "part");
+    char *whole = pm_config_text(&config);
+    pm_config_free(&config);
+    return whole;
+}
+
 static bool read_config(struct pm_config *c, const char *where, struct pm_error *err)
 {
     int scheduler = PM_SCHEDULER_MODEL;
@@ -160,7 +208,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     c->scheduler = (enum pm_config_scheduler)scheduler;
     c->defaults = json_object_get(c->json, "defaults");
     PM_TRY(pm_capture_read(&c->capture, json_object_get(c->json, "capture"), where, err));
-    return read_limits(c, where, err);
+    return read_part(c, where, err) && read_limits(c, where, err);
 }
 
 bool pm_config_load(struct pm_config *out, const char *path,
@@ -172,7 +220,10 @@ bool pm_config_load(struct pm_config *out, const char *path,
     bool ok = pm_json_check_keys(out->json, path, keys, err) && root_paths(out->json, path, err);
     for (size_t i = 0; ok && i < override_count; i++)
         ok = apply_override(out->json, &overrides[i], err);
-    if (ok && read_config(out, path, err)) return true;
+    if (ok && read_config(out, path, err)) {
+        rename_store(out);
+        return true;
+    }
     pm_config_free(out);
     return false;
 }

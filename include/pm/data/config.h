@@ -6,6 +6,8 @@
 #include "pm/base/json.h"
 #include "pm/data/capture.h"
 
+#include <limits.h>
+
 enum pm_config_scheduler { PM_SCHEDULER_MODEL, PM_SCHEDULER_DDIM, PM_SCHEDULER_PNDM };
 
 struct pm_config {
@@ -16,6 +18,7 @@ struct pm_config {
     double guidance_scale;
     enum pm_config_scheduler scheduler; /* PM_SCHEDULER_MODEL: the one in the model's folder */
     const char *negative_prompt;
+    size_t part, parts;     /* which of how many, from 1; 1, 1: all is done here */
     const json_t *defaults; /* of manifest keys; seed and noise are among them */
     struct pm_capture capture;
     size_t threads; /* a rank */
@@ -47,6 +50,14 @@ void pm_config_free(struct pm_config *config);
 
 /** The resolved config as JSON text. @return owned by the caller (free) */
 char *pm_config_text(const struct pm_config *config);
+
+/** The store of one part, "edits.part-3-of-8.h5" for "edits.h5": where a config with "part": "3/8"
+ *  has its store, once loaded. */
+void pm_config_part_path(char path[PATH_MAX], const char *store, size_t part, size_t parts);
+
+/** The resolved config without its part, as of a store that all parts were merged into.
+ *  @param text, bytes  a resolved config  @return owned by the caller (free); NULL when it is none */
+char *pm_config_whole_text(const char *text, size_t bytes);
 
 /** One value of the resolved config, as "store" or "limits.threads".
  *  @return true, *out borrowed from the config, NULL where a key is known but not set; false when
