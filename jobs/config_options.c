@@ -12,6 +12,7 @@ static const struct argp_option config_flags[] = {
     {"model", 'm', "FOLDER", 0, "the checkpoint, in diffusers layout", 0},
     {"manifest", 'i', "FILE", 0, "the edits, JSON Lines", 0},
     {"store", 'o', "FILE", 0, "the HDF5 file to write or to go on with", 0},
+    {"store-files", 'F', "KIND", 0, "of a new store: one, or node: one more for each host", 0},
     {"steps", 's', "N", 0, "denoising steps", 0},
     {"guidance-scale", 'g', "X", 0, "classifier-free guidance", 0},
     {"scheduler", 'S', "NAME", 0, "ddim, pndm, or model: the one in the model's folder", 0},
@@ -65,7 +66,8 @@ static const struct {
     enum pm_config_value kind;
 } keys[] = {{'m', "model", PM_CONFIG_PATH},
             {'i', "manifest", PM_CONFIG_PATH},
-            {'o', "store", PM_CONFIG_PATH},
+            {'o', "store.path", PM_CONFIG_PATH},
+            {'F', "store.files", PM_CONFIG_TEXT},
             {'s', "steps", PM_CONFIG_NUMBER},
             {'g', "guidance_scale", PM_CONFIG_NUMBER},
             {'S', "scheduler", PM_CONFIG_TEXT},

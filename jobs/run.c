@@ -252,6 +252,9 @@ static void edit_all(struct run *r)
                                            .reported = take_report,
                                            .stop = must_stop,
                                            .skips = comes_too_late,
+                                           .groups = run_store_groups(r),
+                                           .item_group = run_store_item_group,
+                                           .rank_group = run_store_rank_group,
                                            .tick = show_progress};
     struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, r->order, r->order_count, &callbacks);
     struct pm_work work;
@@ -360,6 +363,7 @@ int verb_run(int argc, char **argv)
     run_plan_free(&r.plan);
     run_captures_free(&r.captures);
     free(r.order);
+    free(r.node_of_rank);
     pm_arena_free(&r.scratch);
     pm_model_free(&r.model);
     pm_config_free(&r.config);

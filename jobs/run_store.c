@@ -27,10 +27,26 @@ static bool check_room(const struct run *r, struct pm_error *err)
                    (unsigned long long)wanted, (unsigned long long)room);
 }
 
+/* Rank 0: which entries lie where, when each host is to have a file. @return owned by the caller */
+static size_t *divide_store(struct run *r)
+{
+    struct pm_store_shape *shape = &r->plan.shape;
+    size_t nodes = (size_t)r->world.nodes;
+    if (r->config.store_files != PM_CONFIG_FILE_A_NODE) return NULL;
+    shape->shards = nodes < PM_STORE_MAX_SHARDS ? nodes : PM_STORE_MAX_SHARDS;
+    if (shape->shards > shape->items) shape->shards = shape->items;
+    size_t *first_entry = malloc(shape->shards * sizeof *first_entry);
+    if (!first_entry) pm_die("no memory for %zu shards", shape->shards);
+    for (size_t i = 0; i < shape->shards; i++)
+        first_entry[i] = r->plan.items[pm_store_shard_item(shape, i)].first_entry;
+    return first_entry;
+}
+
 static bool create_store(struct run *r, struct pm_error *err)
 {
     bool is_root = r->world.rank == 0;
     char software[128];
+    size_t *shard_first_entry = is_root ? divide_store(r) : NULL;
     PM_TRY(pm_agree(MPI_COMM_WORLD, !is_root || check_room(r, err), err));
     snprintf(software, sizeof software, "promptmill %s", program_version);
     char *config = is_root ? pm_config_text(&r->config) : NULL;
@@ -51,14 +67,27 @@ static bool create_store(struct run *r, struct pm_error *err)
                                    .scheduler = r->schedule.sampler == PM_PNDM ? "pndm" : "ddim",
                                    .timesteps = timesteps,
                                    .alpha_cumprod = alphas,
-                                   .captures = r->captures.abouts};
+                                   .captures = r->captures.abouts,
+                                   .shard_first_entry = shard_first_entry};
     bool created =
         pm_store_create(&r->store, r->config.store, MPI_COMM_WORLD, &r->plan.shape, &about, err);
     free(config);
+    free(shard_first_entry);
     r->scratch.used = mark;
     PM_TRY(created);
     PM_TRY(pm_agree(MPI_COMM_WORLD, run_plan_write(&r->plan, r->store, err), err));
     return pm_store_commit(r->store, err);
+}
+
+/* Rank 0: the files are as they were begun. */
+static bool check_files(const struct run *r, struct pm_error *err)
+{
+    bool has_shards = pm_store_shape_of(r->store)->shards > 0;
+    enum pm_config_files files = has_shards ? PM_CONFIG_FILE_A_NODE : PM_CONFIG_ONE_FILE;
+    if (r->config.store_files == PM_CONFIG_FILES_UNSAID || r->config.store_files == files)
+        return true;
+    return pm_fail(err, PM_E_INPUT, "\"store.files\" was \"%s\" and is now \"%s\"",
+                   has_shards ? "node" : "one", has_shards ? "one" : "node");
 }
 
 /* Rank 0: is what the store was begun with what is asked for now? */
@@ -79,7 +108,7 @@ static bool check_store(const struct run *r, struct pm_error *err)
         pm_fail(err, PM_E_INPUT, "the model's files have changed (%s, now %s)", hash,
                 r->model.fingerprint);
     free(hash);
-    return ok && run_plan_matches(&r->plan, r->store, err);
+    return ok && check_files(r, err) && run_plan_matches(&r->plan, r->store, err);
 }
 
 /* What the store says of prompts and items is written anew where it has changed. */
@@ -98,7 +127,8 @@ static bool repair_plan(struct run *r, struct pm_error *err)
 static bool reset_damaged(struct run *r, struct pm_error *err)
 {
     size_t entries = pm_store_shape_of(r->store)->entries, damaged = 0;
-    for (size_t i = (size_t)r->world.rank; i < entries; i += (size_t)r->world.ranks) {
+    size_t rank = (size_t)r->world.rank, ranks = (size_t)r->world.ranks;
+    for (size_t i = entries * rank / ranks; i < entries * (rank + 1) / ranks; i++) {
         bool good;
         PM_TRY(pm_store_verify_entry(&good, r->store, i, err));
         if (good) continue;
@@ -156,8 +186,17 @@ static bool take_lock(struct run *r, struct pm_error *err)
     return pm_agree(MPI_COMM_WORLD, ok, err);
 }
 
+static void gather_nodes(struct run *r)
+{
+    bool is_root = r->world.rank == 0;
+    r->node_of_rank = is_root ? malloc((size_t)r->world.ranks * sizeof *r->node_of_rank) : NULL;
+    if (is_root && !r->node_of_rank) pm_die("no memory for %d ranks", r->world.ranks);
+    MPI_Gather(&r->world.node, 1, MPI_INT, r->node_of_rank, 1, MPI_INT, 0, MPI_COMM_WORLD);
+}
+
 bool run_store_open(struct run *r, struct pm_error *err)
 {
+    gather_nodes(r);
     PM_TRY(take_lock(r, err));
     int is_there = r->world.rank == 0 && access(r->config.store, F_OK) == 0;
     MPI_Bcast(&is_there, 1, MPI_INT, 0, MPI_COMM_WORLD);
@@ -244,4 +283,22 @@ bool run_store_choose_items(struct run *r, size_t *edits, double *cost, struct p
     }
     free(states);
     return ok;
+}
+
+size_t run_store_groups(const struct run *r)
+{
+    size_t shards = pm_store_shape_of(r->store)->shards, nodes = (size_t)r->world.nodes;
+    return shards < nodes ? shards : nodes;
+}
+
+size_t run_store_item_group(void *run, size_t item)
+{
+    const struct run *r = run;
+    return pm_store_shard_of(r->store, item) % run_store_groups(r);
+}
+
+size_t run_store_rank_group(void *run, int rank)
+{
+    const struct run *r = run;
+    return (size_t)r->node_of_rank[rank] % run_store_groups(r);
 }

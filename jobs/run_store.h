@@ -26,6 +26,7 @@ struct run {
     struct pm_lock lock;
     size_t *order; /* items, dearest first */
     size_t order_count;
+    int *node_of_rank; /* [ranks] the host's number */
     struct pm_progress progress;
     double edited_seconds; /* all ranks' together, for what edited_cost */
     double edited_cost;
@@ -48,4 +49,10 @@ PM_MUST_CHECK bool run_store_count_failed(size_t *failed, const struct run *run,
  *  @param edits,cost  what they come to, added */
 PM_MUST_CHECK bool run_store_choose_items(struct run *run, size_t *edits, double *cost,
                                           struct pm_error *err);
+
+/** The queue's groups: the hosts whose ranks have a shard of the store to write to. A store of one
+ *  file has none. The latter two are called on rank 0, by any thread. @param run  a struct run */
+size_t run_store_groups(const struct run *run);
+size_t run_store_item_group(void *run, size_t item);
+size_t run_store_rank_group(void *run, int rank);
 #endif

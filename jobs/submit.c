@@ -58,18 +58,18 @@ static bool plan_run(struct submission *s, struct pm_error *err)
         return pm_fail(err, PM_E_INPUT, "%s: \"store\" is missing", o->config_path);
     PM_TRY(pm_model_load(&s->model, s->config.model, err));
     PM_TRY(run_settings_make(&s->settings, &s->schedule, &s->captures, &s->config, &s->model, err));
-    PM_TRY(run_plan_make(&s->plan, &s->config, &s->settings, &s->captures, err));
+    PM_TRY(run_plan_make(&s->plan, &s->config, &s->settings, &s->captures, MPI_COMM_NULL, err));
     PM_TRY(run_plan_check_bytes(&s->plan, err));
     for (size_t i = 0; i < s->plan.problem_count; i++)
         pm_log(PM_LOG_WARNING, "%s", s->plan.problems[i].message);
-    if (s->plan.failed_edits == s->plan.edits)
+    if (s->plan.problem_count == s->plan.edits)
         return pm_fail(err, PM_E_INPUT, "none of the %zu edits can be done", s->plan.edits);
     if (s->plan.problem_count == 0 || o->keeps_going) return true;
     return pm_fail(
         err, PM_E_INPUT,
         "%zu of %zu edits cannot be done; nothing is submitted (--keep-going submits the "
         "others)",
-        s->plan.failed_edits, s->plan.edits);
+        s->plan.problem_count, s->plan.edits);
 }
 
 /* Slurm's scripts lie beside the program: where it was built, or where it was installed. */
@@ -157,7 +157,7 @@ static void print_proposal(const struct submission *s, const struct calibration 
     format_time(longest, p->longest_seconds);
     format_time(part, p->seconds);
     printf("plan        %zu lines, %zu edits, %zu of them cannot be done\n", s->plan.manifest.count,
-           s->plan.edits, s->plan.failed_edits);
+           s->plan.edits, s->plan.problem_count);
     printf("store       %.1f MB\n", (double)pm_store_bytes(&s->plan.shape) / 1e6);
     printf("measured    %.3g s a UNet sample, %.3g s to decode a picture, on this host\n",
            measured->sample_seconds, measured->picture_seconds);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Kills a random rank of a run at a random moment, goes on with another number of ranks, and so on:
-# every store that comes out of it must be the undisturbed one's equal, bit for bit.
+# every store that comes out of it, of one file or with one for each host, must be the undisturbed one's
+# equal, bit for bit.
 #
 #     BUILD=build KILLS=100 SEED=1 VERBOSE=0 tests/soak.sh
 #
@@ -52,7 +53,7 @@ begin()
     rm -f "$work"/rank.*
     timeout -k 10 120 mpirun --oversubscribe --bind-to none -n "$1" \
         sh -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK" && exec "$@"' "$work/rank" \
-        "$program" run "$config" --store "$store" >"$work/output" 2>&1 &
+        "$program" run "$config" --store "$store" --store-files "$files" >"$work/output" 2>&1 &
     job=$!
     until [ "$(cat "$work"/rank.* 2>/dev/null | wc -l)" -eq "$1" ]; do
         kill -0 "$job" 2>/dev/null || break
@@ -79,15 +80,19 @@ kill_rank()
 compare()
 {
     same_stores "$work/reference.h5" "$store" || fail "the store is another: $(cat "$work/stdout")"
-    rm "$store"
+    rm "$store" "$store".shard-* 2>/dev/null
     stores=$((stores + 1))
+    [ "$files" = one ] && files=node || files=one
 }
 
 # After a kill the store, if there is one by now, must open. A row of which only a part was written is
 # damaged: that may be.
 examine()
 {
-    [ -e "$store" ] || { early=$((early + 1)) && return; }
+    [ -e "$store" ] && { [ "$files" = one ] || [ -e "$store.shard-0" ]; } || {
+        early=$((early + 1))
+        return
+    }
     ends 0 "$program" verify "$store" || {
         ends 2 "$program" verify "$store" || fail "the store cannot be read: $(cat "$work/stderr")"
         torn=$((torn + 1))
@@ -95,6 +100,7 @@ examine()
 }
 
 kills=0 stores=0 early=0 torn=0
+files=one # and node, in turn
 write_work
 begin 2
 start=$(now)

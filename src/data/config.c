@@ -14,6 +14,8 @@ static const char *const keys[] = {"model",           "manifest", "store",      
                                    "capture",         "limits",   "part",           NULL};
 static const char *const limit_keys[] = {
     "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
+static const char *const store_keys[] = {"path", "files", NULL};
+static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
 static const char *const path_keys[] = {"model", "manifest", "store", NULL};
 /* What may differ between runs that go on with one store. */
@@ -57,6 +59,7 @@ static bool root_paths(json_t *json, const char *config_path, struct pm_error *e
              slash ? config_path : ".");
     PM_TRY(real_folder(folder, given, err));
     for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder);
+    root_path(json_object_get(json, "store"), "path", folder);
     root_path(json_object_get(json, "limits"), "halt_file", folder);
     return true;
 }
@@ -91,6 +94,13 @@ static bool apply_override(json_t *json, const struct pm_config_override *o, str
         return pm_fail(err, PM_E_INPUT, "\"%s\" is given as \"%s\", which is no UTF-8", o->key,
                        o->value);
     return true;
+}
+
+/* "a.h5" is short for {"path": "a.h5"}. */
+static void spell_out_store(json_t *json)
+{
+    json_t *store = json_object_get(json, "store");
+    if (json_is_string(store)) json_object_set_new(json, "store", json_pack("{sO}", "path", store));
 }
 
 static void fill_defaults(json_t *json)
@@ -138,6 +148,20 @@ static bool read_limits(struct pm_config *c, const char *where, struct pm_error 
     return pm_json_string(limits, where, "halt_file", &c->halt_file, err);
 }
 
+static bool read_store(struct pm_config *c, const char *where, struct pm_error *err)
+{
+    const json_t *store = json_object_get(c->json, "store");
+    char place[PM_ERROR_BYTES];
+    int files = -1;
+    if (!store) return true;
+    snprintf(place, sizeof place, "%s: \"store\"", where);
+    PM_TRY(pm_json_check_keys(store, place, store_keys, err));
+    PM_TRY(pm_json_string(store, place, "path", &c->store, err));
+    PM_TRY(pm_json_choice(store, place, "files", file_names, &files, err));
+    if (files >= 0) c->store_files = files ? PM_CONFIG_FILE_A_NODE : PM_CONFIG_ONE_FILE;
+    return true;
+}
+
 /* "3/8" */
 static bool read_part(struct pm_config *c, const char *where, struct pm_error *err)
 {
@@ -170,9 +194,9 @@ static void rename_store(struct pm_config *c)
     char path[PATH_MAX];
     if (c->parts == 1 || !c->store) return;
     pm_config_part_path(path, c->store, c->part, c->parts);
-    if (json_object_set_new(c->json, "store", json_string(path)) != 0)
-        pm_die("no memory for a path");
-    c->store = json_string_value(json_object_get(c->json, "store"));
+    json_t *store = json_object_get(c->json, "store");
+    if (json_object_set_new(store, "path", json_string(path)) != 0) pm_die("no memory for a path");
+    c->store = json_string_value(json_object_get(store, "path"));
 }
 
 char *pm_config_whole_text(const char *text, size_t bytes)
@@ -190,12 +214,13 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
 {
     int scheduler = PM_SCHEDULER_MODEL;
     PM_TRY(pm_json_check_keys(c->json, where, keys, err));
+    spell_out_store(c->json);
     fill_defaults(c->json);
     PM_TRY(move_to_defaults(c->json, "seed", where, err));
     PM_TRY(move_to_defaults(c->json, "noise", where, err));
     PM_TRY(pm_json_string(c->json, where, "model", &c->model, err));
     PM_TRY(pm_json_string(c->json, where, "manifest", &c->manifest, err));
-    PM_TRY(pm_json_string(c->json, where, "store", &c->store, err));
+    PM_TRY(read_store(c, where, err));
     if (!c->model || !c->manifest)
         return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is missing", where,
                        c->model ? "manifest" : "model");
@@ -218,6 +243,7 @@ bool pm_config_load(struct pm_config *out, const char *path,
     *out = (struct pm_config){0};
     PM_TRY(pm_json_load(&out->json, path, CONFIG_MAX_BYTES, err));
     bool ok = pm_json_check_keys(out->json, path, keys, err) && root_paths(out->json, path, err);
+    if (ok) spell_out_store(out->json); /* flags set its members */
     for (size_t i = 0; ok && i < override_count; i++)
         ok = apply_override(out->json, &overrides[i], err);
     if (ok && read_config(out, path, err)) {
@@ -269,9 +295,11 @@ bool pm_config_value(const json_t **out, const struct pm_config *config, const c
     char *outer = dot ? strndup(key, (size_t)(dot - key)) : strdup(key);
     if (!outer) pm_die("no memory for a key");
     bool ok = check_key(outer, keys, err) &&
-              (!dot || strcmp(outer, "limits") != 0 || check_key(dot + 1, limit_keys, err));
+              (!dot || strcmp(outer, "limits") != 0 || check_key(dot + 1, limit_keys, err)) &&
+              (!dot || strcmp(outer, "store") != 0 || check_key(dot + 1, store_keys, err));
     if (ok) {
         *out = json_object_get(config->json, outer);
+        if (!dot && strcmp(outer, "store") == 0) *out = json_object_get(*out, "path");
         if (dot) *out = json_object_get(*out, dot + 1);
         if (!*out && !dot) *out = json_object_get(config->defaults, outer); /* seed, noise */
     }

@@ -15,6 +15,7 @@
 #include "pm/data/store.h"
 
 #include <hdf5.h>
+#include <sys/stat.h>
 
 #define STORE_FORMAT "promptmill store"
 enum { STORE_FORMAT_VERSION = 1 };
@@ -237,6 +238,8 @@ PM_MUST_CHECK bool store_shards_open_all(const struct pm_store *store, struct pm
 PM_MUST_CHECK bool store_shard_rows(struct pm_store **shard, size_t *first, size_t *count,
                                     const struct pm_store *store, enum part part, size_t row,
                                     struct pm_error *err);
+/** Is this one of the files? */
+bool store_shards_have(const struct pm_store *store, const struct stat *file);
 /** @return the files' bytes together */
 uint64_t store_shards_bytes(const struct pm_store *store);
 /** Close and free; files that were not published go. */

@@ -190,6 +190,11 @@ bool pm_store_pack(const char *from, const char *to, const struct pm_store_pack_
     *report = (struct pm_store_pack_report){0};
     PM_TRY(check_names(from, to, options->replaces, err));
     PM_TRY(pm_store_open_read(&p.live, from, err));
+    if (stat(to, &status) == 0 && store_shards_have(p.live, &status)) {
+        pm_store_close(p.live);
+        return pm_fail(err, PM_E_INPUT, "%s is a part of the store %s; a copy needs another name",
+                       to, from);
+    }
     report->entries = p.live->shape.entries;
     if (stat(from, &status) == 0) report->bytes_before = (uint64_t)status.st_size;
     report->bytes_before += store_shards_bytes(p.live);

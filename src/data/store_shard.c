@@ -381,6 +381,16 @@ bool store_shards_complete(struct pm_store *store, struct pm_error *err)
     return store_shards_publish(store, err);
 }
 
+bool store_shards_have(const struct pm_store *store, const struct stat *file)
+{
+    struct stat status;
+    for (size_t i = 0; i < store->shape.shards; i++)
+        if (stat(store->shards->shard[i].path, &status) == 0 && status.st_dev == file->st_dev &&
+            status.st_ino == file->st_ino)
+            return true;
+    return false;
+}
+
 uint64_t store_shards_bytes(const struct pm_store *store)
 {
     uint64_t bytes = 0;

@@ -47,7 +47,10 @@ struct manager {
     pthread_t thread;
     MPI_Comm comm;       /* the queue's */
     const size_t *items; /* borrowed */
-    size_t count, handed_out;
+    size_t count;
+    bool *gone;    /* [count] handed out or passed over; owned */
+    size_t *first; /* [groups + 1] a place before which all of a group are gone, and at the end of
+                      all items; owned */
     struct pm_queue_callbacks callbacks;
     struct outbox *outboxes; /* [ranks] owned */
     int ranks, left;         /* left: ranks that have sent LEAVE */
@@ -103,22 +106,42 @@ static void empty_outbox(struct outbox *box)
     box->text = NULL;
 }
 
-static bool may_hand_out(struct manager *m)
+/* @return the place of the first item that is not gone, and of the group, unless that is the number
+ * of groups; m->count: there is none */
+static size_t first_of(struct manager *m, size_t group)
 {
-    if (!m->stopped && m->callbacks.stop) m->stopped = m->callbacks.stop(m->callbacks.self);
-    if (m->stopped) return false;
-    while (m->handed_out < m->count && m->callbacks.skips &&
-           m->callbacks.skips(m->callbacks.self, m->items[m->handed_out]))
-        m->handed_out++;
-    return m->handed_out < m->count;
+    const struct pm_queue_callbacks *c = &m->callbacks;
+    size_t *first = &m->first[group];
+    while (*first < m->count &&
+           (m->gone[*first] ||
+            (group < c->groups && c->item_group(c->self, m->items[*first]) != group)))
+        (*first)++;
+    return *first;
+}
+
+/* Take the next item for a rank. @return false: there is none, or it is to stop */
+static bool take_item(size_t *item, struct manager *m, int rank)
+{
+    const struct pm_queue_callbacks *c = &m->callbacks;
+    if (!m->stopped && c->stop) m->stopped = c->stop(c->self);
+    size_t group = c->groups ? c->rank_group(c->self, rank) : 0;
+    while (!m->stopped) {
+        size_t place = first_of(m, group);
+        if (place == m->count) place = first_of(m, c->groups);
+        if (place == m->count) return false;
+        m->gone[place] = true;
+        *item = m->items[place];
+        if (!c->skips || !c->skips(c->self, *item)) return true;
+    }
+    return false;
 }
 
 static void answer_ask(struct manager *m, int rank)
 {
     struct outbox *box = &m->outboxes[rank];
-    box->answer = (struct answer){.given = may_hand_out(m)};
+    box->answer = (struct answer){0};
+    box->answer.given = take_item(&box->answer.index, m, rank);
     if (box->answer.given) {
-        box->answer.index = m->items[m->handed_out++];
         m->callbacks.payload(m->callbacks.self, box->answer.index, &box->text, &box->answer.bytes);
         PM_ASSERT(box->answer.bytes <= INT_MAX && (box->text || box->answer.bytes == 0));
     }
@@ -164,6 +187,9 @@ static struct manager *start_manager(MPI_Comm comm, const size_t *items, size_t 
     *m = (struct manager){.comm = comm, .items = items, .count = count, .callbacks = *callbacks};
     MPI_Comm_size(comm, &m->ranks);
     m->outboxes = calloc((size_t)m->ranks, sizeof *m->outboxes);
+    m->gone = calloc(count + 1, sizeof *m->gone);
+    m->first = calloc(callbacks->groups + 1, sizeof *m->first);
+    if (!m->gone || !m->first) pm_die("no memory for the work queue's %zu items", count);
     if (!m->outboxes) pm_die("no memory for the work queue's %d ranks", m->ranks);
     for (int rank = 0; rank < m->ranks; rank++)
         m->outboxes[rank].sends[0] = m->outboxes[rank].sends[1] = MPI_REQUEST_NULL;
@@ -232,6 +258,8 @@ void pm_queue_close(struct pm_queue *queue)
     if (queue->manager) {
         pthread_join(queue->manager->thread, NULL);
         free(queue->manager->outboxes);
+        free(queue->manager->gone);
+        free(queue->manager->first);
         free(queue->manager);
     }
     pm_world_barrier(queue->comm);

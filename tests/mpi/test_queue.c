@@ -164,6 +164,44 @@ static void every_item_is_handed_out_once_in_order_with_its_payload(void **state
                         world.rank != 0 || memcmp(seen.order, items, sizeof items) == 0);
 }
 
+static size_t parity(void *self, size_t index)
+{
+    (void)self;
+    return index % 2;
+}
+
+static size_t rank_parity(void *self, int rank)
+{
+    (void)self;
+    return (size_t)rank % 2;
+}
+
+static void a_rank_gets_the_items_of_its_group_first_and_then_the_others(void **state)
+{
+    (void)state;
+    size_t items[ITEMS], wanted[ITEMS], got[ITEMS] = {0}, n = 0;
+    fill_items(items);
+    size_t own = (size_t)(world.ranks - 1) % 2; /* the last rank takes all */
+    for (int other = 0; other < 2; other++)
+        for (size_t i = 0; i < ITEMS; i++)
+            if ((items[i] % 2 != own) == other) wanted[n++] = items[i];
+    struct seen seen = new_seen();
+    struct pm_queue_callbacks callbacks = {.self = &seen,
+                                           .payload = payload,
+                                           .groups = 2,
+                                           .item_group = parity,
+                                           .rank_group = rank_parity};
+    struct pm_queue *queue = pm_queue_open(MPI_COMM_WORLD, items, ITEMS, &callbacks);
+    struct pm_work work;
+    n = 0;
+    if (world.rank == world.ranks - 1)
+        while (n < ITEMS && pm_queue_next(queue, &work)) got[n++] = work.index;
+    pm_queue_close(queue);
+    assert_on_all_ranks(MPI_COMM_WORLD,
+                        n == 0 || (n == ITEMS && memcmp(got, wanted, sizeof got) == 0));
+    assert_int_equal(seen.given, world.rank ? 0 : ITEMS);
+}
+
 static void every_report_has_arrived_at_close(void **state)
 {
     (void)state;
@@ -381,6 +419,7 @@ int main(int argc, char **argv)
     pm_world_init(&world, &argc, &argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_is_handed_out_once_in_order_with_its_payload),
+        cmocka_unit_test(a_rank_gets_the_items_of_its_group_first_and_then_the_others),
         cmocka_unit_test(every_report_has_arrived_at_close),
         cmocka_unit_test(an_empty_list_gives_nothing_ever),
         cmocka_unit_test(fewer_items_than_ranks_leave_the_rest_without),

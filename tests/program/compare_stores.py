@@ -11,7 +11,7 @@ import sys
 import h5py
 import numpy
 
-OF_ONE_RUN = {"created", "run_uuid", "config"}
+OF_ONE_RUN = {"created", "run_uuid", "config", "shard_prefix", "shard_first_item", "shard_first_entry"}
 
 
 def differs(sentence):

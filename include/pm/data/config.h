@@ -10,9 +10,13 @@
 
 enum pm_config_scheduler { PM_SCHEDULER_MODEL, PM_SCHEDULER_DDIM, PM_SCHEDULER_PNDM };
 
+/** Of which files a new store is; or, where it is not said, one, and an old one's as they are. */
+enum pm_config_files { PM_CONFIG_FILES_UNSAID, PM_CONFIG_ONE_FILE, PM_CONFIG_FILE_A_NODE };
+
 struct pm_config {
     json_t *json; /* owned; resolved, everything explicit: what is kept in the store */
     const char *model, *manifest, *store; /* paths, borrowed from json; store may be NULL */
+    enum pm_config_files store_files;
     size_t width, height; /* of the pictures in pixels; 0: as the model was trained */
     size_t steps;
     double guidance_scale;

@@ -17,6 +17,9 @@
  *  independent writes to places fixed at creation happens after the commit, so that a rank
  *  killed at any moment costs the entry it was writing and nothing else.
  *
+ *  With shards the store is an index, which shows several files as one: pm_store_create makes
+ *  them, pm_store_open those that are missing, and a reader refuses a store that lacks one.
+ *
  *  HDF5 keeps global state: call all of this from one thread only. The first call turns off
  *  HDF5's own error printing; what it has to say is in err's sentence. A store from elsewhere may
  *  be malicious: every name, link, type, size and index in it is checked before use. What this
@@ -213,7 +216,8 @@ PM_MUST_CHECK bool pm_store_repair_plan(bool *was_damaged, struct pm_store *stor
                                         struct pm_error *err);
 
 /** Open a store to go on with it, on any number of ranks. Collective over @p comm. A packed one
- *  (pm/data/store_pack.h) is refused. */
+ *  (pm/data/store_pack.h) is refused. Shards that are missing are made anew, with their entries
+ *  pending, and a warning is logged. */
 PM_MUST_CHECK bool pm_store_open(struct pm_store **store, const char *path, MPI_Comm comm,
                                  struct pm_error *err);
 

@@ -52,6 +52,11 @@ struct pm_queue_callbacks {
     /** @return true to pass over an item, which nobody will get; asked once, before it would be
      *  handed out */
     bool (*skips)(void *self, size_t index);
+    /** Items that a rank is given before others, as long as there are any: those of its group. The
+     *  groups are 0 .. groups - 1; 0 groups: none, and the next two are not called. */
+    size_t groups;
+    size_t (*item_group)(void *self, size_t index);
+    size_t (*rank_group)(void *self, int rank);
     /** Called about five times a second, also while nothing else happens. */
     void (*tick)(void *self);
 };
