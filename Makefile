@@ -59,8 +59,9 @@ $(LIB): $(OBJS)
 $(PROGRAM): $(JOBS) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS) -o $@
 $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
+$(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
 $(BUILD)/jobs/main.o: CPPFLAGS += -DPM_VERSION='"$(VERSION)"'
 $(BUILD)/%.o: %.c Makefile deps.mk

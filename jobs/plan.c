@@ -79,6 +79,9 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
     printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
            plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
+    if (plan->config->sweep.axis_count > 0)
+        printf("sweep       %zu settings of each of %zu lines\n", plan->config->sweep.settings,
+               plan->manifest.count / plan->config->sweep.settings);
     printf("model       %s, fingerprint %s\n", plan->config->model, s->model->fingerprint);
     printf("pictures    %zu x %zu, from latents of %zu x %zu\n", plan->shape.image_width,
            plan->shape.image_height, s->latent_width, s->latent_height);

@@ -65,7 +65,7 @@ static void line_begin(struct run_plan_line *line, const struct run_plan *plan, 
 {
     *line = (struct run_plan_line){0};
     pm_manifest_place(line->place, &plan->manifest, item);
-    snprintf(line->id, sizeof line->id, "line-%zu", plan->manifest.lines[item].number);
+    pm_manifest_name(line->id, sizeof line->id, &plan->manifest, item);
 }
 
 static bool read_recipe(struct run_plan_line *line, const struct run_plan *plan, size_t item)

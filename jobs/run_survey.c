@@ -272,7 +272,8 @@ static bool check_same_manifest(const struct run_plan *plan, struct pm_error *er
 
 static bool open_manifest(struct run_plan *plan, struct pm_error *err)
 {
-    bool ok = pm_manifest_open(&plan->manifest, plan->config->manifest, err);
+    bool ok = pm_manifest_open(&plan->manifest, plan->config->manifest, err) &&
+              pm_manifest_sweep(&plan->manifest, &plan->config->sweep, err);
     if (ok && plan->manifest.count > INT_MAX) /* MPI counts in int */
         ok = pm_fail(err, PM_E_INPUT, "%s has %zu lines; %d are the most", plan->manifest.path,
                      plan->manifest.count, INT_MAX);

@@ -8,10 +8,10 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
-static const char *const keys[] = {"model",           "manifest", "store",          "width",
-                                   "height",          "steps",    "guidance_scale", "scheduler",
-                                   "negative_prompt", "seed",     "noise",          "defaults",
-                                   "capture",         "limits",   "part",           NULL};
+static const char *const keys[] = {
+    "model",     "manifest",        "store", "width", "height",   "steps",   "guidance_scale",
+    "scheduler", "negative_prompt", "seed",  "noise", "defaults", "capture", "limits",
+    "part",      "sweep",           NULL};
 static const char *const limit_keys[] = {
     "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
@@ -232,6 +232,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_string(c->json, where, "negative_prompt", &c->negative_prompt, err));
     c->scheduler = (enum pm_config_scheduler)scheduler;
     c->defaults = json_object_get(c->json, "defaults");
+    PM_TRY(pm_sweep_read(&c->sweep, json_object_get(c->json, "sweep"), c->defaults, where, err));
     PM_TRY(pm_capture_read(&c->capture, json_object_get(c->json, "capture"), where, err));
     return read_part(c, where, err) && read_limits(c, where, err);
 }

@@ -75,6 +75,28 @@ bool pm_manifest_open(struct pm_manifest *out, const char *path, struct pm_error
     return ok;
 }
 
+bool pm_manifest_sweep(struct pm_manifest *manifest, const struct pm_sweep *sweep,
+                       struct pm_error *err)
+{
+    enum { MOST = 50000000 };
+    size_t settings = sweep->settings, count = manifest->count;
+    PM_ASSERT(!manifest->sweep);
+    if (sweep->axis_count == 0) return true;
+    if (count > MOST / settings)
+        return pm_fail(err, PM_E_INPUT,
+                       "%zu lines with %zu settings each are too many; %d are the most in all",
+                       count, settings, MOST);
+    struct pm_manifest_line *lines =
+        realloc(manifest->lines, count * settings * sizeof *manifest->lines);
+    if (!lines) pm_die("no memory for %zu lines with %zu settings each", count, settings);
+    for (size_t i = count * settings; i-- > 0;)
+        lines[i] = lines[i / settings]; /* i / settings <= i */
+    manifest->lines = lines;
+    manifest->count = count * settings;
+    manifest->sweep = sweep;
+    return true;
+}
+
 void pm_manifest_close(struct pm_manifest *manifest)
 {
     if (manifest->map) munmap((void *)manifest->map, manifest->map_bytes);
@@ -92,11 +114,28 @@ void pm_manifest_forget(const struct pm_manifest *manifest, size_t index)
     madvise((void *)manifest->map, bytes, MADV_DONTNEED);
 }
 
+static void label_of(char label[PM_SWEEP_LABEL_BYTES], const struct pm_manifest *manifest,
+                     size_t index)
+{
+    label[0] = '\0';
+    if (manifest->sweep) pm_sweep_label(label, manifest->sweep, index % manifest->sweep->settings);
+}
+
 void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_manifest *manifest,
                        size_t index)
 {
-    snprintf(place, PM_MANIFEST_PLACE_BYTES, "%.100s:%zu", manifest->name,
-             manifest->lines[index].number);
+    char label[PM_SWEEP_LABEL_BYTES];
+    label_of(label, manifest, index);
+    snprintf(place, PM_MANIFEST_PLACE_BYTES, label[0] ? "%.100s:%zu (%.100s)" : "%.100s:%zu",
+             manifest->name, manifest->lines[index].number, label);
+}
+
+void pm_manifest_name(char *name, size_t size, const struct pm_manifest *manifest, size_t index)
+{
+    char label[PM_SWEEP_LABEL_BYTES];
+    label_of(label, manifest, index);
+    snprintf(name, size, label[0] ? "line-%zu/%s" : "line-%zu", manifest->lines[index].number,
+             label);
 }
 
 bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
@@ -109,8 +148,12 @@ bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t 
         return pm_fail(err, PM_E_INPUT, "%s: the line has %zu bytes; %d are the most", place,
                        line->bytes, PM_MANIFEST_LINE_MAX_BYTES);
     PM_TRY(pm_json_parse(out, manifest->map + line->offset, line->bytes, place, err));
-    if (json_is_object(*out)) return true;
-    pm_fail(err, PM_E_INPUT, "%s: an object {...} is wanted, not %s", place, pm_json_kind(*out));
+    bool ok =
+        json_is_object(*out) || pm_fail(err, PM_E_INPUT, "%s: an object {...} is wanted, not %s",
+                                        place, pm_json_kind(*out));
+    if (ok && manifest->sweep)
+        ok = pm_sweep_apply(*out, manifest->sweep, index % manifest->sweep->settings, place, err);
+    if (ok) return true;
     json_decref(*out);
     return false;
 }

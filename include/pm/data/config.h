@@ -5,6 +5,7 @@
 #define PM_DATA_CONFIG_H
 #include "pm/base/json.h"
 #include "pm/data/capture.h"
+#include "pm/data/sweep.h"
 
 #include <limits.h>
 
@@ -24,6 +25,7 @@ struct pm_config {
     const char *negative_prompt;
     size_t part, parts;     /* which of how many, from 1; 1, 1: all is done here */
     const json_t *defaults; /* of manifest keys; seed and noise are among them */
+    struct pm_sweep sweep;
     struct pm_capture capture;
     size_t threads; /* a rank */
     size_t targets_per_pass;

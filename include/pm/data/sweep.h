@@ -1,0 +1,45 @@
+/** @file sweep.h  Every line of a manifest under several settings: the config's "sweep".
+ *
+ *      "sweep": {"cross_replace_steps": [0.4, 0.8], "seed": [1, 2, 3]}
+ *
+ *  makes six of each line, "ball-to-cube/cross=0.4,seed=1" to "ball-to-cube/cross=0.8,seed=3". What a
+ *  sweep sets takes the place of what a line, its targets or the defaults say. docs/config.md lists
+ *  the keys. */
+#ifndef PM_DATA_SWEEP_H
+#define PM_DATA_SWEEP_H
+#include "pm/base/json.h"
+
+enum { PM_SWEEP_MAX_KEYS = 8, PM_SWEEP_MAX_SETTINGS = 1000000, PM_SWEEP_LABEL_BYTES = 1024 };
+
+/** What a sweep sets: a key of lines, of targets, or of targets' local blends. */
+struct pm_sweep_key;
+
+struct pm_sweep_axis {
+    const struct pm_sweep_key *key;
+    const json_t *values; /* a list; borrowed */
+    size_t count;
+};
+
+struct pm_sweep {
+    struct pm_sweep_axis axes[PM_SWEEP_MAX_KEYS]; /* the last one changes fastest */
+    size_t axis_count;
+    size_t settings;        /* their product; 1 where there is no sweep */
+    const json_t *defaults; /* the config's; borrowed */
+};
+
+/** @param json      the config's "sweep"; NULL: none. Borrowed, as are the defaults
+ *  @param where     begins each error
+ *  @return false for a key that cannot be swept, an empty list, a value given twice, too many */
+PM_MUST_CHECK bool pm_sweep_read(struct pm_sweep *out, const json_t *json, const json_t *defaults,
+                                 const char *where, struct pm_error *err);
+
+/** "cross=0.4,seed=1": the setting in few words, each of a sweep's another; "" where there is none.
+ *  Any thread. */
+void pm_sweep_label(char label[PM_SWEEP_LABEL_BYTES], const struct pm_sweep *sweep, size_t setting);
+
+/** Put a setting into a line that has not been resolved yet, and its label behind the id.
+ *  Any thread. @param place  begins the error
+ *  @return false when the setting would change nothing on the line */
+PM_MUST_CHECK bool pm_sweep_apply(json_t *line, const struct pm_sweep *sweep, size_t setting,
+                                  const char *place, struct pm_error *err);
+#endif

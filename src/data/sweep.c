@@ -1,0 +1,225 @@
+#include "pm/data/sweep.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum place { LINE, TARGET, BLEND };
+
+struct pm_sweep_key {
+    const char *key;   /* in the sweep */
+    const char *name;  /* in the object that it is a key of */
+    const char *label; /* in ids */
+    enum place place;
+};
+
+/* In the order of the labels. */
+static const struct pm_sweep_key sweep_keys[] = {
+    {"cross_replace_steps", "cross_replace_steps", "cross", TARGET},
+    {"self_replace_steps", "self_replace_steps", "self", TARGET},
+    {"equalizer", "equalizer", "equalizer", TARGET},
+    {"mapper", "mapper", "mapper", TARGET},
+    {"local_blend.threshold", "threshold", "threshold", BLEND},
+    {"local_blend.start", "start", "start", BLEND},
+    {"noise", "noise", "noise", LINE},
+    {"seed", "seed", "seed", LINE},
+};
+enum { SWEEP_KEYS = sizeof sweep_keys / sizeof *sweep_keys };
+_Static_assert((int)SWEEP_KEYS <= (int)PM_SWEEP_MAX_KEYS, "every key may be swept at once");
+
+enum { MAX_VALUES = 10000, VALUE_BYTES = 100 };
+
+static void append(char text[VALUE_BYTES], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void append(char text[VALUE_BYTES], const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, VALUE_BYTES - used, format, args);
+    va_end(args);
+}
+
+static void append_number(char text[VALUE_BYTES], const json_t *value)
+{
+    if (json_is_integer(value))
+        append(text, "%lld", (long long)json_integer_value(value));
+    else
+        append(text, "%.15g", json_number_value(value));
+}
+
+/* A number, a word, "none"; a window as "0.2-0.8", without a setting's own "," and "=". Cut where it
+ * is too long. */
+static void append_plain(char text[VALUE_BYTES], const json_t *value)
+{
+    if (json_is_number(value)) append_number(text, value);
+    if (json_is_string(value)) append(text, "%s", json_string_value(value));
+    if (json_is_null(value)) append(text, "none");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (i > 0) append(text, "-");
+        append_number(text, json_array_get(value, i));
+    }
+}
+
+/* Of an object, "default:0.8+cube:0.4". */
+static void append_value(char text[VALUE_BYTES], const json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t n = 0;
+    append_plain(text, value);
+    json_object_foreach((json_t *)value, key, member)
+    {
+        append(text, "%s%s:", n++ > 0 ? "+" : "", key);
+        append_plain(text, member);
+    }
+}
+
+/* Values must differ in their labels, of which ids are made. */
+static bool check_values(const struct pm_sweep_axis *axis, const char *where, struct pm_error *err)
+{
+    char text[VALUE_BYTES], other[VALUE_BYTES];
+    for (size_t i = 0; i < axis->count; i++) {
+        text[0] = '\0';
+        append_value(text, json_array_get(axis->values, i));
+        if (text[0] == '\0' || strlen(text) == VALUE_BYTES - 1)
+            return pm_fail(err, PM_E_INPUT,
+                           "%s: \"sweep\": value %zu of \"%s\" is %s whose name is %s", where,
+                           i + 1, axis->key->key, pm_json_kind(json_array_get(axis->values, i)),
+                           text[0] ? "too long for an id" : "empty");
+        for (size_t j = 0; j < i; j++) {
+            other[0] = '\0';
+            append_value(other, json_array_get(axis->values, j));
+            if (strcmp(text, other) == 0)
+                return pm_fail(err, PM_E_INPUT, "%s: \"sweep\": \"%s\" has %s twice", where,
+                               axis->key->key, text);
+        }
+    }
+    return true;
+}
+
+static bool read_axis(struct pm_sweep *sweep, const struct pm_sweep_key *key, const json_t *values,
+                      const char *where, struct pm_error *err)
+{
+    struct pm_sweep_axis *axis = &sweep->axes[sweep->axis_count++];
+    *axis = (struct pm_sweep_axis){.key = key, .values = values, .count = json_array_size(values)};
+    if (axis->count == 0)
+        return pm_fail(err, PM_E_INPUT, "%s: \"sweep\": \"%s\" is %s; a list of values is wanted",
+                       where, key->key, json_is_array(values) ? "empty" : pm_json_kind(values));
+    if (axis->count > MAX_VALUES)
+        return pm_fail(err, PM_E_INPUT, "%s: \"sweep\": \"%s\" has %zu values; %d are the most",
+                       where, key->key, axis->count, MAX_VALUES);
+    if (axis->count > PM_SWEEP_MAX_SETTINGS / sweep->settings)
+        return pm_fail(err, PM_E_INPUT, "%s: \"sweep\" has more than %d settings", where,
+                       PM_SWEEP_MAX_SETTINGS);
+    sweep->settings *= axis->count;
+    return check_values(axis, where, err);
+}
+
+bool pm_sweep_read(struct pm_sweep *out, const json_t *json, const json_t *defaults,
+                   const char *where, struct pm_error *err)
+{
+    char place[PM_ERROR_BYTES];
+    const char *known[SWEEP_KEYS + 1] = {NULL};
+    *out = (struct pm_sweep){.settings = 1, .defaults = defaults};
+    if (!json) return true;
+    for (size_t i = 0; i < SWEEP_KEYS; i++) known[i] = sweep_keys[i].key;
+    snprintf(place, sizeof place, "%s: \"sweep\"", where);
+    PM_TRY(pm_json_check_keys(json, place, known, err));
+    for (size_t i = 0; i < SWEEP_KEYS; i++) {
+        const json_t *values = json_object_get(json, sweep_keys[i].key);
+        if (values) PM_TRY(read_axis(out, &sweep_keys[i], values, where, err));
+    }
+    return true;
+}
+
+/* values[axis_count]: what each axis has in a setting. */
+static void find_values(const json_t *values[PM_SWEEP_MAX_KEYS], const struct pm_sweep *sweep,
+                        size_t setting)
+{
+    for (size_t i = sweep->axis_count; i-- > 0;) {
+        const struct pm_sweep_axis *axis = &sweep->axes[i];
+        values[i] = json_array_get(axis->values, setting % axis->count);
+        setting /= axis->count;
+    }
+}
+
+void pm_sweep_label(char label[PM_SWEEP_LABEL_BYTES], const struct pm_sweep *sweep, size_t setting)
+{
+    const json_t *values[PM_SWEEP_MAX_KEYS];
+    size_t used = 0;
+    label[0] = '\0';
+    find_values(values, sweep, setting);
+    for (size_t i = 0; i < sweep->axis_count; i++) {
+        char text[VALUE_BYTES] = "";
+        append_value(text, values[i]);
+        used += (size_t)snprintf(label + used, PM_SWEEP_LABEL_BYTES - used, "%s%s=%s",
+                                 i > 0 ? "," : "", sweep->axes[i].key->label, text);
+        PM_ASSERT(used < PM_SWEEP_LABEL_BYTES);
+    }
+}
+
+static void set_copy(json_t *object, const char *key, const json_t *value)
+{
+    if (json_object_set_new(object, key, json_deep_copy(value)) != 0)
+        pm_die("no memory for a line's settings");
+}
+
+static bool set_in_target(json_t *target, const struct pm_sweep *sweep,
+                          const struct pm_sweep_key *key, const json_t *value)
+{
+    if (key->place == TARGET) {
+        set_copy(target, key->name, value);
+        return true;
+    }
+    const json_t *usual = json_object_get(sweep->defaults, "local_blend");
+    if (!json_object_get(target, "local_blend") && usual) set_copy(target, "local_blend", usual);
+    json_t *blend = json_object_get(target, "local_blend");
+    if (!json_is_object(blend)) return false;
+    set_copy(blend, key->name, value);
+    return true;
+}
+
+static bool apply_axis(json_t *line, const struct pm_sweep *sweep, size_t axis, const json_t *value,
+                       const char *place, struct pm_error *err)
+{
+    const struct pm_sweep_key *key = sweep->axes[axis].key;
+    if (key->place == LINE) {
+        set_copy(line, key->name, value);
+        return true;
+    }
+    json_t *targets = json_object_get(line, "targets"), *target;
+    size_t i;
+    if (json_array_size(targets) == 0)
+        return pm_fail(err, PM_E_INPUT,
+                       "%s: the sweep of \"%s\" changes nothing here: the line has no targets",
+                       place, key->key);
+    json_array_foreach(targets, i, target)
+    {
+        if (json_is_object(target) && !set_in_target(target, sweep, key, value))
+            return pm_fail(err, PM_E_INPUT,
+                           "%s: the sweep of \"%s\" changes nothing here: targets[%zu] has no "
+                           "\"local_blend\"",
+                           place, key->key, i);
+    }
+    return true;
+}
+
+bool pm_sweep_apply(json_t *line, const struct pm_sweep *sweep, size_t setting, const char *place,
+                    struct pm_error *err)
+{
+    const json_t *values[PM_SWEEP_MAX_KEYS];
+    char label[PM_SWEEP_LABEL_BYTES];
+    if (sweep->axis_count == 0) return true;
+    pm_sweep_label(label, sweep, setting);
+    const char *id = json_string_value(json_object_get(line, "id"));
+    if (id) { /* where there is none, reading the line will tell */
+        json_t *whole = json_sprintf("%s/%s", id, label);
+        if (!whole || json_object_set_new(line, "id", whole) != 0) pm_die("no memory for an id");
+    }
+    find_values(values, sweep, setting);
+    for (size_t i = 0; i < sweep->axis_count; i++)
+        PM_TRY(apply_axis(line, sweep, i, values[i], place, err));
+    return true;
+}
