@@ -161,6 +161,14 @@ static bool describe_captures(struct pm_store *store, const struct pm_store_abou
     return ok;
 }
 
+bool store_set_fixed(hid_t layout, enum element element)
+{
+    bool table = element == ROW || element == MAKER; /* read before it is written */
+    return H5Pset_layout(layout, H5D_CONTIGUOUS) >= 0 &&
+           H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY) >= 0 &&
+           H5Pset_fill_time(layout, table ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER) >= 0;
+}
+
 /* Contiguous and allocated at once: its place in the file is known for good, so that writing a
  * row later touches nothing but that row's bytes. */
 bool store_create_dataset(struct pm_store *store, enum part part, hid_t link, struct pm_error *err)
@@ -173,14 +181,8 @@ bool store_create_dataset(struct pm_store *store, enum part part, hid_t link, st
     for (size_t k = 0; k < rank; k++) extent[k] = axes[k].length;
     hid_t space = H5Screate_simple((int)rank, extent, NULL);
     hid_t layout = H5Pcreate(H5P_DATASET_CREATE);
-    bool ok = true, table = element == ROW || element == MAKER; /* read before it is written */
-    if (store_is_sharded(store, part)) {
-        ok = store_shards_map(layout, store, part, space);
-    } else {
-        H5Pset_layout(layout, H5D_CONTIGUOUS);
-        H5Pset_alloc_time(layout, H5D_ALLOC_TIME_EARLY);
-        H5Pset_fill_time(layout, table ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER);
-    }
+    bool ok = store_is_sharded(store, part) ? store_shards_map(layout, store, part, space)
+                                            : store_set_fixed(layout, element);
     hid_t type = store_type(&store->shape, part, true);
     store->type[part] = store_type(&store->shape, part, false);
     if (ok) /* the path without its slash */

@@ -9,7 +9,8 @@
  *  store_shard.c   the files of a store that is of several
  *  store_entry.c   payload, provenance, row, checksum
  *  store_read.c    the readers
- *  store_pack.c    a smaller copy; its file is made in store_pack_file.c */
+ *  store_pack.c    a smaller copy; its file is made in store_pack_file.c
+ *  store_merge.c   one of several */
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 #include "pm/data/store.h"
@@ -168,6 +169,8 @@ enum { STORE_UUID_BYTES = 37 };
 void store_make_uuid(char text[STORE_UUID_BYTES]);
 /** Remove what dead runs left: "<path>.tmp-…", untouched for an hour. */
 void store_remove_stale(const char *path);
+/** Give a new dataset its place in the file for good. @return false when HDF5 refused */
+bool store_set_fixed(hid_t layout, enum element element);
 /** Put the closed temporary file on the disk and under its name, which must be free unless it
  *  @p replaces what is there. One rank only. */
 PM_MUST_CHECK bool store_publish(const char *temporary, const char *path, bool replaces,

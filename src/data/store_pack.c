@@ -2,7 +2,6 @@
 
 #include "store_pack_file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,33 +153,6 @@ static void prepare(struct pack *p)
     if (!p->state || !p->chunk) pm_die("no memory for %zu bytes to pack %s", chunk, p->live->path);
 }
 
-/* On the disk, and under its name. */
-PM_MUST_CHECK static bool finish(struct pack *p, struct pm_error *err)
-{
-    struct pm_store *packed = p->packed;
-    struct stat status;
-    if (H5Fflush(packed->file, H5F_SCOPE_GLOBAL) < 0)
-        return store_fail(err, PM_E_IO, packed->path, NULL, "cannot write");
-    if (!store_close_handles(packed))
-        return store_fail(err, PM_E_IO, packed->path, NULL, "cannot close");
-    bool known = stat(packed->temporary, &status) == 0;
-    PM_TRY(store_publish(packed->temporary, packed->path, p->options->replaces, err));
-    p->report->bytes_after = known ? (uint64_t)status.st_size : 0;
-    free(packed->temporary);
-    packed->temporary = NULL;
-    return true;
-}
-
-/* HDF5 cannot close a file that it cannot write. So this one stays open, empty and without a name,
- * until the process ends. */
-static void abandon(struct pm_store *packed)
-{
-    int file = open(packed->temporary, O_WRONLY | O_TRUNC);
-    if (file >= 0) close(file);
-    for (enum part part = 0; part < PARTS; part++) packed->dataset[part] = -1;
-    packed->file = packed->root = -1;
-}
-
 bool pm_store_pack(const char *from, const char *to, const struct pm_store_pack_options *options,
                    struct pm_store_pack_report *report, struct pm_error *err)
 {
@@ -207,8 +179,9 @@ bool pm_store_pack(const char *from, const char *to, const struct pm_store_pack_
     p.packed->shape.shards = 0; /* all in one file */
     if (asprintf(&p.packed->temporary, "%s.tmp-%s", to, uuid) < 0) pm_die("no memory for %s", to);
     bool ok = store_pack_create(p.packed, p.live, p.parts, options->level, err) &&
-              copy_all(&p, err) && finish(&p, err);
-    if (!ok && err->code == PM_E_IO) abandon(p.packed);
+              copy_all(&p, err) &&
+              store_pack_finish(p.packed, options->replaces, &report->bytes_after, err);
+    if (!ok && err->code == PM_E_IO) store_pack_abandon(p.packed);
     pm_store_close(p.packed);
     pm_store_close(p.live);
     free(p.state);

@@ -2,8 +2,11 @@
 
 #include "pm/data/store_pack.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* What HDF5's iterations are handed. */
 struct copying {
@@ -95,6 +98,13 @@ PM_MUST_CHECK static bool copy_attributes(hid_t to, hid_t from, const char *path
     return store_fail(err, PM_E_FORMAT, path, NULL, "its attributes cannot be read");
 }
 
+static bool set_packed(hid_t layout, const hsize_t *chunk, int rank, int level)
+{
+    return H5Pset_chunk(layout, rank, chunk) >= 0 && H5Pset_shuffle(layout) >= 0 &&
+           H5Pset_deflate(layout, (unsigned)level) >= 0 && H5Pset_fletcher32(layout) >= 0 &&
+           H5Pset_fill_time(layout, H5D_FILL_TIME_ALLOC) >= 0;
+}
+
 PM_MUST_CHECK static bool create_dataset(struct pm_store *packed, const struct pm_store *live,
                                          enum part part, size_t chunk_rows, int level,
                                          struct pm_error *err)
@@ -107,11 +117,11 @@ PM_MUST_CHECK static bool create_dataset(struct pm_store *packed, const struct p
     hid_t type = store_type(&live->shape, part, true);
     packed->type[part] = store_type(&live->shape, part, false);
     hid_t link = H5Pcreate(H5P_LINK_CREATE), layout = H5Pcreate(H5P_DATASET_CREATE);
-    bool ok = H5Pset_create_intermediate_group(link, 1) >= 0 &&
-              H5Pset_chunk(layout, rank, chunk) >= 0 && H5Pset_shuffle(layout) >= 0 &&
-              H5Pset_deflate(layout, (unsigned)level) >= 0 && H5Pset_fletcher32(layout) >= 0 &&
-              H5Pset_fill_time(layout, H5D_FILL_TIME_ALLOC) >= 0 &&
-              H5Pset_obj_track_times(layout, false) >= 0; /* the same bytes each time */
+    bool ok =
+        H5Pset_create_intermediate_group(link, 1) >= 0 &&
+        (level == STORE_PACK_FIXED ? store_set_fixed(layout, store_element(&live->shape, part))
+                                   : set_packed(layout, chunk, rank, level)) &&
+        H5Pset_obj_track_times(layout, false) >= 0; /* the same bytes each time */
     const char *path = store_path(&live->shape, part);
     if (ok)
         packed->dataset[part] =
@@ -180,7 +190,8 @@ PM_MUST_CHECK static bool check_filters(struct pm_error *err)
 bool store_pack_create(struct pm_store *packed, const struct pm_store *live,
                        const struct pack_part parts[PARTS], int level, struct pm_error *err)
 {
-    PM_TRY(check_filters(err)); /* without gzip, HDF5 would leave it out and say nothing */
+    if (level != STORE_PACK_FIXED)
+        PM_TRY(check_filters(err)); /* without gzip, HDF5 would leave it out and say nothing */
     hid_t access = store_access_serial();
     packed->file = packed->root = H5Fcreate(packed->temporary, H5F_ACC_EXCL, H5P_DEFAULT, access);
     bool ok = packed->file >= 0;
@@ -190,4 +201,28 @@ bool store_pack_create(struct pm_store *packed, const struct pm_store *live,
         if (parts[part].rows > 0)
             ok = create_dataset(packed, live, part, parts[part].chunk_rows, level, err);
     return ok && copy_others(packed->file, live->file, live->path, err);
+}
+
+bool store_pack_finish(struct pm_store *packed, bool replaces, uint64_t *bytes,
+                       struct pm_error *err)
+{
+    struct stat status;
+    if (H5Fflush(packed->file, H5F_SCOPE_GLOBAL) < 0)
+        return store_fail(err, PM_E_IO, packed->path, NULL, "cannot write");
+    if (!store_close_handles(packed))
+        return store_fail(err, PM_E_IO, packed->path, NULL, "cannot close");
+    bool known = stat(packed->temporary, &status) == 0;
+    PM_TRY(store_publish(packed->temporary, packed->path, replaces, err));
+    *bytes = known ? (uint64_t)status.st_size : 0;
+    free(packed->temporary);
+    packed->temporary = NULL;
+    return true;
+}
+
+void store_pack_abandon(struct pm_store *packed)
+{
+    int file = open(packed->temporary, O_WRONLY | O_TRUNC);
+    if (file >= 0) close(file);
+    for (enum part part = 0; part < PARTS; part++) packed->dataset[part] = -1;
+    packed->file = packed->root = -1;
 }
