@@ -89,24 +89,42 @@ static void add_product(float *values, const struct pm_lora_pair *pair, double w
     scratch->used = mark;
 }
 
-bool pm_loras_add(float *values, struct pm_loras *loras, enum pm_lora_network network,
-                  const char *name, size_t rank, const size_t *shape, struct pm_arena *scratch,
-                  struct pm_error *err)
+/* The module that a tensor is the weight of. @return false: it is no weight, or has a name longer
+ * than any key's */
+static bool module_of(char module[PM_LORA_MODULE_BYTES], const char *name)
 {
     static const char ending[] = ".weight";
-    char module[PM_LORA_MODULE_BYTES];
     size_t bytes = strlen(name), cut = sizeof ending - 1;
-    if (bytes <= cut || strcmp(name + bytes - cut, ending) != 0) return true;
-    if (!pm_lora_module(module, name, bytes - cut)) return true; /* longer than any key's */
+    return bytes > cut && strcmp(name + bytes - cut, ending) == 0 &&
+           pm_lora_module(module, name, bytes - cut);
+}
+
+bool pm_loras_match(struct pm_loras *loras, enum pm_lora_network network, const char *name,
+                    size_t rank, const size_t *shape, struct pm_error *err)
+{
+    char module[PM_LORA_MODULE_BYTES];
+    if (!module_of(module, name)) return true;
     for (size_t i = 0; i < loras->count; i++) {
         const struct pm_lora_pairs *file = &loras->files[i];
         struct pm_lora_pair *pair = pm_lora_pairs_find(file, network, module);
         if (!pair) continue;
         PM_TRY(check_shapes(pair, file->file.path, rank, shape, err));
-        add_product(values, pair, file->weight, shape[0], scratch);
         pair->is_used = true;
     }
     return true;
+}
+
+void pm_loras_add(float *values, const struct pm_loras *loras, enum pm_lora_network network,
+                  const char *name, size_t rows, struct pm_arena *scratch)
+{
+    char module[PM_LORA_MODULE_BYTES];
+    if (!module_of(module, name)) return;
+    for (size_t i = 0; i < loras->count; i++) {
+        const struct pm_lora_pair *pair = pm_lora_pairs_find(&loras->files[i], network, module);
+        if (!pair) continue;
+        PM_ASSERT(pair->is_used);
+        add_product(values, pair, loras->files[i].weight, rows, scratch);
+    }
 }
 
 bool pm_loras_check_all_used(const struct pm_loras *loras, struct pm_error *err)

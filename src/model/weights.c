@@ -119,8 +119,10 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
     float *values = pm_arena_floats(where, tensor->elements);
     pm_tensor_floats(values, tensor);
     *out = values;
-    return !weights->loras || pm_loras_add(values, weights->loras, weights->network, name, rank,
-                                           shape, &weights->scratch, err);
+    if (!weights->loras) return true;
+    PM_TRY(pm_loras_match(weights->loras, weights->network, name, rank, shape, err));
+    pm_loras_add(values, weights->loras, weights->network, name, shape[0], &weights->scratch);
+    return true;
 }
 
 bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t rows, size_t columns,

@@ -102,6 +102,14 @@ static void plain_add(float *w, double scale, size_t columns)
         }
 }
 
+static bool add_to(float *w, struct pm_loras *loras, enum pm_lora_network network, const char *name,
+                   size_t rank, const size_t *shape, struct pm_error *err)
+{
+    PM_TRY(pm_loras_match(loras, network, name, rank, shape, err));
+    pm_loras_add(w, loras, network, name, shape[0], &scratch);
+    return true;
+}
+
 /* Add to a made-up linear, and compare with the plain sum. */
 static void assert_adds(struct pm_loras *loras, enum pm_lora_network network, const char *name,
                         double scale)
@@ -111,7 +119,7 @@ static void assert_adds(struct pm_loras *loras, enum pm_lora_network network, co
     fill_random(w, OUT * IN, 9);
     memcpy(expected, w, sizeof w);
     plain_add(expected, scale, IN);
-    assert_ok(pm_loras_add(w, loras, network, name, 2, (size_t[]){OUT, IN}, &scratch, &err), err);
+    assert_ok(add_to(w, loras, network, name, 2, (size_t[]){OUT, IN}, &err), err);
     assert_true(max_difference(w, expected, OUT * IN) < 1e-6);
     assert_int_equal(scratch.used, 0);
     assert_ok(pm_loras_check_all_used(loras, &err), err);
@@ -184,9 +192,9 @@ static void schemes_may_stand_side_by_side(void **state)
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         float w[OUT * IN] = {0};
         if (i == 2 || i == 4) continue;
-        assert_ok(pm_loras_add(w, loras, schemes[i].network, schemes[i].layer, 2,
-                               (size_t[]){OUT, IN}, &scratch, &err),
-                  err);
+        assert_ok(
+            add_to(w, loras, schemes[i].network, schemes[i].layer, 2, (size_t[]){OUT, IN}, &err),
+            err);
         assert_true(w[0] != 0.0f);
     }
     assert_ok(pm_loras_check_all_used(loras, &err), err);
@@ -203,10 +211,9 @@ static void another_networks_layer_and_a_bias_are_left_alone(void **state)
     struct pm_loras *loras = open_well(&b, 1.0);
     float w[OUT * IN] = {0};
     const size_t shape[] = {OUT, IN};
-    assert_ok(pm_loras_add(w, loras, PM_LORA_TEXT_ENCODER, "conv.weight", 2, shape, &scratch, &err),
-              err);
-    assert_ok(pm_loras_add(w, loras, PM_LORA_UNET, "conv.bias", 1, shape, &scratch, &err), err);
-    assert_ok(pm_loras_add(w, loras, PM_LORA_UNET, "con.weight", 2, shape, &scratch, &err), err);
+    assert_ok(add_to(w, loras, PM_LORA_TEXT_ENCODER, "conv.weight", 2, shape, &err), err);
+    assert_ok(add_to(w, loras, PM_LORA_UNET, "conv.bias", 1, shape, &err), err);
+    assert_ok(add_to(w, loras, PM_LORA_UNET, "con.weight", 2, shape, &err), err);
     for (size_t i = 0; i < OUT * IN; i++) assert_true(w[i] == 0.0f);
     assert_fails(pm_loras_check_all_used(loras, &err), err,
                  "\"unet.conv.lora_A.weight\" is for a layer that the model does not have");
@@ -263,8 +270,8 @@ static void a_convolution_gets_its_own_kernel(void **state)
     struct pm_loras *loras = open_well(&b, 1.0);
     memcpy(expected, w, sizeof w);
     plain_add(expected, 1.5, COLUMNS);
-    assert_ok(pm_loras_add(w, loras, PM_LORA_UNET, "conv_in.weight", 4,
-                           (size_t[]){OUT, IN, KERNEL, KERNEL}, &scratch, &err),
+    assert_ok(add_to(w, loras, PM_LORA_UNET, "conv_in.weight", 4,
+                     (size_t[]){OUT, IN, KERNEL, KERNEL}, &err),
               err);
     assert_true(max_difference(w, expected, OUT * COLUMNS) < 1e-6);
     pm_loras_close(loras);
@@ -283,9 +290,7 @@ static void a_linear_may_be_a_1x1_convolution(void **state)
     assert_adds(loras, PM_LORA_UNET, "p.weight", 1.0);
     float w[OUT * IN] = {0};
     struct pm_error err = {0};
-    assert_ok(pm_loras_add(w, loras, PM_LORA_UNET, "p.weight", 4, (size_t[]){OUT, IN, 1, 1},
-                           &scratch, &err),
-              err);
+    assert_ok(add_to(w, loras, PM_LORA_UNET, "p.weight", 4, (size_t[]){OUT, IN, 1, 1}, &err), err);
     assert_true(w[0] != 0.0f);
     pm_loras_close(loras);
 }
@@ -303,10 +308,9 @@ static void another_shape_is_refused_with_all_three(void **state)
     struct pm_loras *loras = open_well(&b, 1.0);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         float w[(OUT + 1) * (IN + 1) * 9] = {0};
-        assert_fails(pm_loras_add(w, loras, PM_LORA_UNET, "x.weight", others[i].rank,
-                                  others[i].shape, &scratch, &err),
-                     err,
-                     "\"unet.x.lora_A.weight\" is [2,3] and its other half [5,2]; its layer is [");
+        assert_fails(
+            add_to(w, loras, PM_LORA_UNET, "x.weight", others[i].rank, others[i].shape, &err), err,
+            "\"unet.x.lora_A.weight\" is [2,3] and its other half [5,2]; its layer is [");
         if (i == 0) assert_non_null(strstr(err.message, "its layer is [5,4]"));
     }
     pm_loras_close(loras);
@@ -316,9 +320,8 @@ static void another_shape_is_refused_with_all_three(void **state)
     add_half(&b, "unet.x.lora_A.weight", 1);
     add(&b, "unet.x.lora_B.weight", "[5,3]", up, OUT * (RANK + 1));
     loras = open_well(&b, 1.0);
-    assert_fails(
-        pm_loras_add(w, loras, PM_LORA_UNET, "x.weight", 2, (size_t[]){OUT, IN}, &scratch, &err),
-        err, "[2,3] and its other half [5,3]");
+    assert_fails(add_to(w, loras, PM_LORA_UNET, "x.weight", 2, (size_t[]){OUT, IN}, &err), err,
+                 "[2,3] and its other half [5,3]");
     pm_loras_close(loras);
 }
 

@@ -37,16 +37,20 @@ PM_MUST_CHECK bool pm_loras_open(struct pm_loras **out, const struct pm_lora_fil
 /** @param loras  NULL: nothing is done */
 void pm_loras_close(struct pm_loras *loras);
 
-/** Add to one layer's weight what the files have for it, if anything.
- *  @param values   [shape[0], ..., shape[rank - 1]] the weight, changed in place
- *  @param name     of the tensor in the diffusers layout, "…to_q.weight"; other endings pass
- *  @param scratch  given back as it was
- *  @return false when a pair is of another shape; err has both */
-PM_MUST_CHECK bool pm_loras_add(float *values, struct pm_loras *loras, enum pm_lora_network network,
-                                const char *name, size_t rank, const size_t *shape,
-                                struct pm_arena *scratch, struct pm_error *err);
+/** The model has a tensor of this name and shape: what the files have for it is of use.
+ *  @param name  in the diffusers layout, "…to_q.weight"
+ *  @return false when a pair is of another shape; err has all three */
+PM_MUST_CHECK bool pm_loras_match(struct pm_loras *loras, enum pm_lora_network network,
+                                  const char *name, size_t rank, const size_t *shape,
+                                  struct pm_error *err);
 
-/** Fail if a pair was for a layer that did not come by. */
+/** Add to the weight of a tensor that was matched what the files have for it, if anything.
+ *  @param values   [rows, ...] as its shape was, changed in place
+ *  @param scratch  given back as it was */
+void pm_loras_add(float *values, const struct pm_loras *loras, enum pm_lora_network network,
+                  const char *name, size_t rows, struct pm_arena *scratch);
+
+/** Fail if a pair is for a layer that was not matched. */
 PM_MUST_CHECK bool pm_loras_check_all_used(const struct pm_loras *loras, struct pm_error *err);
 
 /** A fingerprint of contents, order and weights, chained like pm_hash64; @p seed for none. */
