@@ -14,11 +14,38 @@ static bool load_weights(void *self, struct pm_arena *memory, struct pm_error *e
     return pm_model_load_weights(memory, l->opened, l->folder, err);
 }
 
+void config_additions_make(struct config_additions *out, const struct pm_config *config)
+{
+    for (size_t i = 0; i < config->lora_count; i++)
+        out->loras[i] =
+            (struct pm_lora_file){.path = config->loras[i].file, .weight = config->loras[i].weight};
+    for (size_t i = 0; i < config->embedding_count; i++)
+        out->embeddings[i] = (struct pm_embedding_file){.path = config->embeddings[i].file,
+                                                        .token = config->embeddings[i].token};
+    out->all = (struct pm_model_additions){.loras = out->loras,
+                                           .lora_count = config->lora_count,
+                                           .embeddings = out->embeddings,
+                                           .embedding_count = config->embedding_count};
+}
+
+bool load_model_alone(struct pm_model *out, const struct pm_config *config, struct pm_error *err)
+{
+    struct config_additions additions;
+    config_additions_make(&additions, config);
+    return pm_model_load_with(out, config->model, &additions.all, err);
+}
+
+static bool open_model(struct pm_model *out, const char *folder,
+                       const struct pm_model_additions *additions, struct pm_error *err)
+{
+    return pm_model_open(out, folder, err) && pm_model_add(out, additions, err);
+}
+
 bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *folder,
-                       struct pm_error *err)
+                       const struct pm_model_additions *additions, struct pm_error *err)
 {
     struct loading loading = {.opened = out, .folder = folder};
-    bool ok = pm_agree(MPI_COMM_WORLD, pm_model_open(out, folder, err), err) &&
+    bool ok = pm_agree(MPI_COMM_WORLD, open_model(out, folder, additions, err), err) &&
               pm_node_arena_fill(&out->weights, world, "weights", pm_model_weights_bytes(),
                                  load_weights, &loading, err);
     if (!ok) {

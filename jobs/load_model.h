@@ -1,12 +1,27 @@
 /** @file load_model.h  One model on all ranks, its weights in memory once a host. */
 #ifndef LOAD_MODEL_H
 #define LOAD_MODEL_H
+#include "pm/data/config.h"
 #include "pm/model/model.h"
 #include "pm/runtime/world.h"
 
-/** pm_model_load, of one rank of each host where its ranks can share memory (pm_node_arena_fill).
+/** A config's LoRA and embeddings as the model takes them; borrows from the config. */
+struct config_additions {
+    struct pm_lora_file loras[PM_CONFIG_MAX_LORAS];
+    struct pm_embedding_file embeddings[PM_CONFIG_MAX_EMBEDDINGS];
+    struct pm_model_additions all; /* borrows from the above */
+};
+void config_additions_make(struct config_additions *out, const struct pm_config *config);
+
+/** A config's model with what is laid over it, on this process alone.
+ *  @return true, *out owned by the caller (pm_model_free) */
+PM_MUST_CHECK bool load_model_alone(struct pm_model *out, const struct pm_config *config,
+                                    struct pm_error *err);
+
+/** pm_model_load_with, of one rank of each host where its ranks can share memory (pm_node_arena_fill).
  *  Collective over all ranks. @return true, *out owned by the caller (pm_model_free); false on all
  *  ranks, *out empty, err with the lowest failed rank's sentence */
 PM_MUST_CHECK bool load_model_shared(struct pm_model *out, const struct pm_world *world,
-                                     const char *folder, struct pm_error *err);
+                                     const char *folder, const struct pm_model_additions *additions,
+                                     struct pm_error *err);
 #endif

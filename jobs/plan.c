@@ -1,5 +1,6 @@
 /* promptmill plan CONFIG: everything that `run` would find wrong, and what it would take. */
 #include "config_options.h"
+#include "load_model.h"
 #include "run_plan.h"
 #include "verbs.h"
 
@@ -71,6 +72,16 @@ static void print_bytes(const struct run_plan *plan)
            (unsigned long long)all, (unsigned long long)(pm_store_bytes(&plan->shape) - all));
 }
 
+static void print_additions(const struct pm_config *config)
+{
+    for (size_t i = 0; i < config->lora_count; i++)
+        printf("lora        %s, weight %g\n", config->loras[i].file, config->loras[i].weight);
+    for (size_t i = 0; i < config->embedding_count; i++)
+        printf("embedding   %s%s%s\n", config->embeddings[i].file,
+               config->embeddings[i].token ? " as " : "",
+               config->embeddings[i].token ? config->embeddings[i].token : "");
+}
+
 static int print_plan(const struct run_plan *plan, enum pm_log_level level)
 {
     const struct pm_edit_settings *s = plan->settings;
@@ -83,6 +94,7 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
         printf("sweep       %zu settings of each of %zu lines\n", plan->config->sweep.settings,
                plan->manifest.count / plan->config->sweep.settings);
     printf("model       %s, fingerprint %s\n", plan->config->model, s->model->fingerprint);
+    print_additions(plan->config);
     printf("pictures    %zu x %zu, from latents of %zu x %zu\n", plan->shape.image_width,
            plan->shape.image_height, s->latent_width, s->latent_height);
     printf("sampler     %s, %zu steps (%zu UNet evaluations), guidance scale %g\n",
@@ -117,7 +129,7 @@ int verb_plan(int argc, char **argv)
     pm_log_init(options.log_level, 0, 1);
     if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,
                        &err) &&
-        pm_model_load(&model, config.model, &err) &&
+        load_model_alone(&model, &config, &err) &&
         run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
         run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, &err))
         status = print_plan(&plan, options.log_level);

@@ -1,4 +1,4 @@
-#include "pm/data/config.h"
+#include "config_impl.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,17 +9,19 @@
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
 static const char *const keys[] = {
-    "model",     "manifest",        "store", "width", "height",   "steps",   "guidance_scale",
-    "scheduler", "negative_prompt", "seed",  "noise", "defaults", "capture", "limits",
-    "part",      "sweep",           NULL};
+    "model",     "manifest",        "store", "width",      "height",   "steps",   "guidance_scale",
+    "scheduler", "negative_prompt", "seed",  "noise",      "defaults", "capture", "limits",
+    "part",      "sweep",           "lora",  "embeddings", NULL};
 static const char *const limit_keys[] = {
     "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
 static const char *const path_keys[] = {"model", "manifest", "store", NULL};
-/* What may differ between runs that go on with one store. */
-static const char *const indifferent_keys[] = {"model", "manifest", "store", "limits", NULL};
+static const char *const file_list_keys[] = {"lora", "embeddings", NULL};
+/* What may differ between runs that go on with one store, or is compared by itself. */
+static const char *const indifferent_keys[] = {"model", "manifest",   "store", "limits",
+                                               "lora",  "embeddings", NULL};
 
 /* Join a real folder and a relative path, without the dots; absolute paths stay. */
 static json_t *joined(const char *folder, const char *path)
@@ -61,11 +63,38 @@ static bool root_paths(json_t *json, const char *config_path, struct pm_error *e
     for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder);
     root_path(json_object_get(json, "store"), "path", folder);
     root_path(json_object_get(json, "limits"), "halt_file", folder);
+    for (size_t i = 0; file_list_keys[i]; i++) {
+        const json_t *list = json_object_get(json, file_list_keys[i]);
+        for (size_t j = 0; j < json_array_size(list); j++)
+            root_path(json_array_get(list, j), "file", folder);
+    }
     return true;
 }
 
-static bool apply_override(json_t *json, const struct pm_config_override *o, struct pm_error *err)
+static bool append_addition(json_t *json, const struct pm_config_override *o, bool is_first,
+                            struct pm_error *err)
 {
+    char here[PATH_MAX];
+    json_t *entry;
+    PM_TRY(real_folder(here, ".", err));
+    PM_TRY(pm_config_addition_from_flag(&entry, o, err));
+    root_path(entry, "file", here);
+    if (is_first || !json_is_array(json_object_get(json, o->key)))
+        json_object_set_new(json, o->key, json_array());
+    json_array_append_new(json_object_get(json, o->key), entry);
+    return true;
+}
+
+/* @param overrides  [index + 1]: the one to apply, after those before it */
+static bool apply_override(json_t *json, const struct pm_config_override *overrides, size_t index,
+                           struct pm_error *err)
+{
+    const struct pm_config_override *o = &overrides[index];
+    if (o->kind == PM_CONFIG_LORA || o->kind == PM_CONFIG_EMBEDDING) {
+        size_t first = 0;
+        while (overrides[first].kind != o->kind) first++;
+        return append_addition(json, o, first == index, err);
+    }
     char here[PATH_MAX];
     json_t *object = json, *value;
     const char *key = o->key, *dot = strchr(key, '.');
@@ -111,6 +140,8 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(json, "guidance_scale", json_real(7.5));
     pm_json_set_missing(json, "scheduler", json_string("model"));
     pm_json_set_missing(json, "negative_prompt", json_string(""));
+    for (size_t i = 0; file_list_keys[i]; i++)
+        pm_json_set_missing(json, file_list_keys[i], json_array());
     pm_json_set_missing(json, "defaults", json_object());
     pm_json_set_missing(json, "capture", json_object());
     pm_json_set_missing(json, "limits", json_object());
@@ -231,6 +262,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_choice(c->json, where, "scheduler", scheduler_names, &scheduler, err));
     PM_TRY(pm_json_string(c->json, where, "negative_prompt", &c->negative_prompt, err));
     c->scheduler = (enum pm_config_scheduler)scheduler;
+    PM_TRY(pm_config_read_additions(c, where, err));
     c->defaults = json_object_get(c->json, "defaults");
     PM_TRY(pm_sweep_read(&c->sweep, json_object_get(c->json, "sweep"), c->defaults, where, err));
     PM_TRY(pm_capture_read(&c->capture, json_object_get(c->json, "capture"), where, err));
@@ -246,8 +278,8 @@ bool pm_config_load(struct pm_config *out, const char *path,
     bool ok = pm_json_check_keys(out->json, path, keys, err) && root_paths(out->json, path, err);
     if (ok) spell_out_store(out->json); /* flags set its members */
     for (size_t i = 0; ok && i < override_count; i++)
-        ok = apply_override(out->json, &overrides[i], err);
-    if (ok && read_config(out, path, err)) {
+        ok = apply_override(out->json, overrides, i, err);
+    if (ok && read_config(out, path, err) && pm_config_hash_additions(out, path, err)) {
         rename_store(out);
         return true;
     }
@@ -308,23 +340,35 @@ bool pm_config_value(const json_t **out, const struct pm_config *config, const c
     return ok;
 }
 
-/* As json_equal, but 7 and 7.0 are the same number. */
-static bool same_value(const json_t *a, const json_t *b)
+bool pm_config_same_value(const json_t *a, const json_t *b)
 {
     if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
     if (!a || !b || json_typeof(a) != json_typeof(b)) return a == b;
     if (json_is_array(a)) {
         size_t count = json_array_size(a);
         for (size_t i = 0; i < count && count == json_array_size(b); i++)
-            if (!same_value(json_array_get(a, i), json_array_get(b, i))) return false;
+            if (!pm_config_same_value(json_array_get(a, i), json_array_get(b, i))) return false;
         return count == json_array_size(b);
     }
     if (!json_is_object(a)) return json_equal(a, b);
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)a, key,
-                        value) if (!same_value(value, json_object_get(b, key))) return false;
+    json_object_foreach(
+        (json_t *)a, key,
+        value) if (!pm_config_same_value(value, json_object_get(b, key))) return false;
     return json_object_size(a) == json_object_size(b);
+}
+
+bool pm_config_fail_to_match(const char *key, const json_t *was, const json_t *is,
+                             struct pm_error *err)
+{
+    size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15); /* 0.8 stays 0.8 */
+    char *before = json_dumps(was, flags), *now = json_dumps(is, flags);
+    pm_fail(err, PM_E_INPUT, "%s was %.100s and is now %.100s", key, before ? before : "absent",
+            now ? now : "absent");
+    free(before);
+    free(now);
+    return false;
 }
 
 bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b,
@@ -335,14 +379,10 @@ bool pm_config_same_results(const struct pm_config *a, const struct pm_config *b
         for (size_t j = 0; indifferent_keys[j]; j++)
             counts = counts && strcmp(indifferent_keys[j], keys[i]) != 0;
         const json_t *x = json_object_get(a->json, keys[i]), *y = json_object_get(b->json, keys[i]);
-        if (!counts || same_value(x, y)) continue;
-        char *was = json_dumps(x, JSON_ENCODE_ANY | JSON_COMPACT);
-        char *is = json_dumps(y, JSON_ENCODE_ANY | JSON_COMPACT);
-        pm_fail(err, PM_E_INPUT, "\"%s\" was %.100s and is now %.100s", keys[i],
-                was ? was : "absent", is ? is : "absent");
-        free(was);
-        free(is);
-        return false;
+        char key[64];
+        if (!counts || pm_config_same_value(x, y)) continue;
+        snprintf(key, sizeof key, "\"%s\"", keys[i]);
+        return pm_config_fail_to_match(key, x, y, err);
     }
-    return true;
+    return pm_config_same_additions(a, b, err);
 }

@@ -20,6 +20,7 @@ static const char *const model_folder = "models/scenes";
 enum { SIDE = 9, LATENT_FLOATS = SIDE * SIDE * 4 };
 
 static struct pm_world world;
+static const struct pm_model_additions none;
 
 /** What /proc/self/smaps says of the mapping that an address lies in. */
 struct mapping {
@@ -98,7 +99,7 @@ static bool is_same_on_all_ranks(uint64_t number)
 static void load(struct pm_model *model)
 {
     struct pm_error err = {0};
-    bool ok = load_model_shared(model, &world, model_folder, &err);
+    bool ok = load_model_shared(model, &world, model_folder, &none, &err);
     if (!ok) print_error("%s\n", err.message);
     assert_on_all_ranks(MPI_COMM_WORLD, ok);
 }
@@ -246,7 +247,7 @@ static void one_sentence_tells_all_ranks_what_is_broken(void **state)
     assert_on_all_ranks(MPI_COMM_WORLD, !ok && strcmp(err.message, "it is broken") == 0);
     assert_on_all_ranks(MPI_COMM_WORLD, arena.base == NULL);
 
-    ok = load_model_shared(&model, &world, "models/none", &err);
+    ok = load_model_shared(&model, &world, "models/none", &none, &err);
     assert_on_all_ranks(MPI_COMM_WORLD, !ok && strstr(err.message, "models/none/model_index.json"));
     assert_on_all_ranks(MPI_COMM_WORLD, !model.tokenizer && !model.weights.base);
 }

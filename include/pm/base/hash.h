@@ -1,6 +1,8 @@
 /** @file hash.h  Fingerprints of bytes: XXH3, 128 and 64 bits (not for secrets). */
 #ifndef PM_BASE_HASH_H
 #define PM_BASE_HASH_H
+#include "pm/base/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,4 +14,8 @@ uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed);
 
 /** XXH3-128 as 32 lower-case hexadecimal digits, as `xxhsum -H2` prints it. */
 void pm_hash_text(char text[PM_HASH_TEXT_BYTES], const void *data, size_t bytes);
+
+/** The same of a regular file's content. @return false when it cannot be read */
+PM_MUST_CHECK bool pm_hash_file_text(char text[PM_HASH_TEXT_BYTES], const char *path,
+                                     struct pm_error *err);
 #endif

@@ -13,11 +13,26 @@ enum pm_config_scheduler { PM_SCHEDULER_MODEL, PM_SCHEDULER_DDIM, PM_SCHEDULER_P
 
 /** Of which files a new store is; or, where it is not said, one, and an old one's as they are. */
 enum pm_config_files { PM_CONFIG_FILES_UNSAID, PM_CONFIG_ONE_FILE, PM_CONFIG_FILE_A_NODE };
+enum { PM_CONFIG_MAX_LORAS = 16, PM_CONFIG_MAX_EMBEDDINGS = 256 };
+
+/** Files that are laid over the model, in order; strings borrowed from the config's json. Their
+ *  content's hash is in the json too: it counts for the results, where the file lies does not. */
+struct pm_config_lora {
+    const char *file;
+    double weight;
+};
+struct pm_config_embedding {
+    const char *file;
+    const char *token; /* NULL: as the file calls it */
+};
 
 struct pm_config {
     json_t *json; /* owned; resolved, everything explicit: what is kept in the store */
     const char *model, *manifest, *store; /* paths, borrowed from json; store may be NULL */
     enum pm_config_files store_files;
+    struct pm_config_lora loras[PM_CONFIG_MAX_LORAS];
+    struct pm_config_embedding embeddings[PM_CONFIG_MAX_EMBEDDINGS];
+    size_t lora_count, embedding_count;
     size_t width, height; /* of the pictures in pixels; 0: as the model was trained */
     size_t steps;
     double guidance_scale;
@@ -35,9 +50,16 @@ struct pm_config {
     const char *halt_file;     /* NULL: none */
 };
 
-enum pm_config_value { PM_CONFIG_TEXT, PM_CONFIG_NUMBER, PM_CONFIG_PATH };
+enum pm_config_value {
+    PM_CONFIG_TEXT,
+    PM_CONFIG_NUMBER,
+    PM_CONFIG_PATH,
+    PM_CONFIG_LORA,      /* FILE or FILE:WEIGHT, an entry of "lora" */
+    PM_CONFIG_EMBEDDING, /* TOKEN=FILE or =FILE, an entry of "embeddings" */
+};
 
-/** A flag's value for a key, as text: "limits.threads" = "2". */
+/** A flag's value for a key, as text: "limits.threads" = "2". The first entry of a list replaces
+ *  the file's list, further ones are appended. */
 struct pm_config_override {
     const char *key, *value;
     enum pm_config_value kind;

@@ -1,0 +1,28 @@
+/** @file config_impl.h  What config.c and the files of its parts share. */
+#ifndef PM_DATA_CONFIG_IMPL_H
+#define PM_DATA_CONFIG_IMPL_H
+#include "pm/data/config.h"
+
+/** Read "lora" and "embeddings" of config->json, whose defaults are filled in. */
+PM_MUST_CHECK bool pm_config_read_additions(struct pm_config *config, const char *where,
+                                            struct pm_error *err);
+
+/** Give each of their files its "hash", or compare with the one that is there. */
+PM_MUST_CHECK bool pm_config_hash_additions(struct pm_config *config, const char *where,
+                                            struct pm_error *err);
+
+/** An entry of "lora" or "embeddings" from a flag's value. @param out  owned by the caller */
+PM_MUST_CHECK bool pm_config_addition_from_flag(json_t **out, const struct pm_config_override *flag,
+                                                struct pm_error *err);
+
+/** Are the lists the same but for where their files lie? */
+PM_MUST_CHECK bool pm_config_same_additions(const struct pm_config *a, const struct pm_config *b,
+                                            struct pm_error *err);
+
+/** As json_equal, but 7 and 7.0 are the same number. */
+bool pm_config_same_value(const json_t *a, const json_t *b);
+
+/** Say that a value differs. @param key  quoted, as it is to be named  @return false */
+bool pm_config_fail_to_match(const char *key, const json_t *was, const json_t *is,
+                             struct pm_error *err);
+#endif
