@@ -4,13 +4,24 @@
 
 #include <string.h>
 
-enum { SHARE = 4 }; /* of the latent's side that a map's side should be */
+enum { WANTED_HALVINGS = 2 }; /* of the latent's sides: a quarter */
 
-/* How far a map's side is from the wanted share, as a ratio of at least 1. */
-static double distance(const struct pm_attention_site *site)
+/* How often both sides were halved, rounding up, from the latent to the map. */
+static size_t halvings(const struct pm_attention_site *site)
 {
-    double ratio = (double)site->height * SHARE / (double)site->latent_height;
-    return ratio < 1.0 ? 1.0 / ratio : ratio;
+    size_t height = site->latent_height, width = site->latent_width, times = 0;
+    PM_ASSERT(site->height > 0 && site->width > 0);
+    for (; height > site->height || width > site->width; times++) {
+        height = (height + 1) / 2;
+        width = (width + 1) / 2;
+    }
+    return times;
+}
+
+static size_t distance(const struct pm_attention_site *site)
+{
+    size_t times = halvings(site);
+    return times > WANTED_HALVINGS ? times - WANTED_HALVINGS : WANTED_HALVINGS - times;
 }
 
 static bool is_candidate(const struct pm_attention_site *site)

@@ -72,12 +72,13 @@ static struct pm_target_control *control_targets(const struct pass *p)
         pm_arena_bytes(p->scratch, (p->targets + 1) * sizeof *controls);
     for (size_t i = 0; i < p->targets; i++) {
         const struct pm_prepared_target *target = &p->prepared->targets[p->chosen[i]];
-        size_t asked = p->recipe->targets[p->chosen[i]].self_max_pixels;
+        const struct pm_edit_settings *s = p->settings;
         controls[i] = (struct pm_target_control){
             .map = &target->map,
             .self_begin = target->self_begin,
             .self_end = target->self_end,
-            .self_max_pixels = asked ? asked : latent_pixels(p->settings) / 4,
+            .self_max_pixels = pm_recipe_self_max_pixels(&p->recipe->targets[p->chosen[i]],
+                                                         s->latent_height, s->latent_width),
             .blend = target->has_blend ? &target->blend : NULL};
     }
     return controls;

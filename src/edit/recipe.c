@@ -1,11 +1,13 @@
 #include "pm/edit/recipe.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The null-text notebook's settings (google/prompt-to-prompt, null_text_w_ptp.ipynb). */
 static const double CROSS_REPLACE_STEPS = 0.8, SELF_REPLACE_STEPS = 0.4;
+static const double SELF_REPLACE_MAX_SIDE = 0.5;
 static const double BLEND_THRESHOLD = 0.3, BLEND_START = 0.2;
 
 static const char *const line_keys[] = {"id", "source", "seed", "noise", "targets", "meta", NULL};
@@ -14,10 +16,13 @@ static const char *const target_keys[] = {"prompt",
                                           "mapper",
                                           "cross_replace_steps",
                                           "self_replace_steps",
+                                          "self_replace_max_side",
                                           "self_replace_max_pixels",
                                           "equalizer",
                                           "local_blend",
                                           NULL};
+static const char *const self_max_keys[] = {"self_replace_max_side", "self_replace_max_pixels",
+                                            NULL};
 /* Keys that cannot be the same for every edit. */
 static const char *const single_keys[] = {"id", "source", "targets", "prompt", "meta", NULL};
 static const char *const noise_names[] = {"torch", "counter", NULL};
@@ -30,6 +35,14 @@ static bool is_one_of(const char *key, const char *const *keys)
     return *keys != NULL;
 }
 
+static bool check_self_max(const json_t *object, const char *where, struct pm_error *err)
+{
+    if (!json_object_get(object, self_max_keys[0]) || !json_object_get(object, self_max_keys[1]))
+        return true;
+    return pm_fail(err, PM_E_INPUT, "%s: \"%s\" and \"%s\" are both given; one is wanted", where,
+                   self_max_keys[0], self_max_keys[1]);
+}
+
 bool pm_recipe_check_defaults(const json_t *defaults, const char *where, struct pm_error *err)
 {
     const char
@@ -40,14 +53,24 @@ bool pm_recipe_check_defaults(const json_t *defaults, const char *where, struct 
     for (size_t i = 0; target_keys[i]; i++)
         if (!is_one_of(target_keys[i], single_keys)) known[n++] = target_keys[i];
     known[n] = NULL;
-    return pm_json_check_keys(defaults, where, known, err);
+    return pm_json_check_keys(defaults, where, known, err) && check_self_max(defaults, where, err);
+}
+
+/* Two keys say the same in different ways; then an object's own one makes the other's default void. */
+static bool is_said(const json_t *object, const char *key)
+{
+    bool is_self_max = is_one_of(key, self_max_keys);
+    return json_object_get(object, key) ||
+           (is_self_max && (json_object_get(object, self_max_keys[0]) ||
+                            json_object_get(object, self_max_keys[1])));
 }
 
 static void take_defaults(json_t *object, const json_t *defaults, const char *const *keys)
 {
     for (size_t i = 0; keys[i]; i++) {
         const json_t *value = json_object_get(defaults, keys[i]);
-        if (value) pm_json_set_missing(object, keys[i], json_deep_copy(value));
+        if (value && !is_said(object, keys[i]))
+            json_object_set_new(object, keys[i], json_deep_copy(value));
     }
 }
 
@@ -82,6 +105,8 @@ void pm_recipe_resolve(json_t *line, const json_t *defaults)
         pm_json_set_missing(target, "mapper", json_string("corrected"));
         pm_json_set_missing(target, "cross_replace_steps", json_real(CROSS_REPLACE_STEPS));
         pm_json_set_missing(target, "self_replace_steps", json_real(SELF_REPLACE_STEPS));
+        if (!is_said(target, self_max_keys[0]))
+            json_object_set_new(target, self_max_keys[0], json_real(SELF_REPLACE_MAX_SIDE));
         resolve_blend(json_object_get(target, "local_blend"));
     }
 }
@@ -217,8 +242,10 @@ static bool read_target(struct pm_target_recipe *t, const json_t *json, const ch
     PM_TRY(read_cross(t, json_object_get(json, "cross_replace_steps"), where, err));
     PM_TRY(read_window(&t->self, json_object_get(json, "self_replace_steps"), where,
                        "self_replace_steps", err));
-    PM_TRY(
-        pm_json_size(json, where, "self_replace_max_pixels", 1, 1 << 24, &t->self_max_pixels, err));
+    t->self_max_side = SELF_REPLACE_MAX_SIDE;
+    PM_TRY(check_self_max(json, where, err));
+    PM_TRY(pm_json_number(json, where, self_max_keys[0], 0.0, 1.0, &t->self_max_side, err));
+    PM_TRY(pm_json_size(json, where, self_max_keys[1], 1, 1 << 24, &t->self_max_pixels, err));
     PM_TRY(read_equalizer(t, json_object_get(json, "equalizer"), where, err));
     if (t->edit == PM_EDIT_REWEIGHT && t->equalizer.count == 0)
         return pm_fail(err, PM_E_INPUT, "%s: \"reweight\" needs an \"equalizer\"", where);
@@ -270,6 +297,15 @@ bool pm_recipe_read(struct pm_recipe *out, json_t *json, const char *where, stru
             PM_ASSERT(target->error.code != PM_OK);
     }
     return true;
+}
+
+size_t pm_recipe_self_max_pixels(const struct pm_target_recipe *target, size_t latent_height,
+                                 size_t latent_width)
+{
+    if (target->self_max_pixels > 0) return target->self_max_pixels;
+    /* rounded up as the maps' sides are */
+    return (size_t)ceil(target->self_max_side * (double)latent_height) *
+           (size_t)ceil(target->self_max_side * (double)latent_width);
 }
 
 void pm_recipe_free(struct pm_recipe *recipe)

@@ -2,9 +2,10 @@
  *  look at.
  *
  *  Of the cross-attention layers on the way down and up (never in the middle), those whose maps
- *  have one size are summed over steps, layers and heads; that size is the one nearest to a
- *  quarter of the latent's side: 16x16 for 64x64 latents, as the reference has it
- *  (google/prompt-to-prompt, prompt-to-prompt_stable.ipynb, LocalBlend). */
+ *  have one size are summed over steps, layers and heads. That size is a quarter of the latent's
+ *  sides, which are halved twice, rounding up: 16x16 for 64x64 latents, as the reference has it
+ *  (google/prompt-to-prompt, prompt-to-prompt_stable.ipynb, LocalBlend), 24x24 for 96x96, 12x16 for
+ *  48x64. A network that does not attend there gives the nearest halving, of two the larger map. */
 #ifndef PM_CONTROL_ATTENTION_STORE_H
 #define PM_CONTROL_ATTENTION_STORE_H
 #include "pm/base/arena.h"
@@ -15,7 +16,8 @@ struct pm_attention_store {
     float *sums; /* [prompts, height, width, tokens] */
 };
 
-/** The map size for these layers (pm_unet_attention_sites); 0 x 0 if none attends to words. */
+/** The map size for these layers (pm_unet_attention_sites); 0 x 0 if none on the way attends to
+ *  words. */
 void pm_attention_store_size(size_t *height, size_t *width, const struct pm_attention_site *sites,
                              size_t site_count);
 

@@ -44,7 +44,8 @@ struct pm_target_recipe {
     struct pm_word_list cross_words; /* those with a window of their own */
     struct pm_window cross_windows[PM_MAX_WORDS];
     struct pm_window self;  /* self_replace_steps */
-    size_t self_max_pixels; /* self_replace_max_pixels; 0: (latent side / 2)² */
+    double self_max_side;   /* self_replace_max_side, a share of the latent's; or */
+    size_t self_max_pixels; /* self_replace_max_pixels, not 0 */
     struct pm_word_list equalizer;
     double equalizer_values[PM_MAX_WORDS];
     bool has_blend;
@@ -76,4 +77,8 @@ PM_MUST_CHECK bool pm_recipe_check_defaults(const json_t *defaults, const char *
 PM_MUST_CHECK bool pm_recipe_read(struct pm_recipe *out, json_t *json, const char *where,
                                   struct pm_error *err);
 void pm_recipe_free(struct pm_recipe *recipe);
+
+/** In layers of at most so many query pixels is self-attention replaced. */
+size_t pm_recipe_self_max_pixels(const struct pm_target_recipe *target, size_t latent_height,
+                                 size_t latent_width);
 #endif
