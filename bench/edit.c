@@ -80,10 +80,10 @@ PM_MUST_CHECK static bool edit(struct bench *b, struct pm_error *err)
                                         .negative_prompt = "",
                                         .targets_per_pass = 1};
     struct pm_prepared prepared;
-    PM_TRY(pm_prepare(&prepared, &b->recipe, b->model.tokenizer, STEPS, err));
+    PM_TRY(pm_prepare(&prepared, &b->recipe, b->model.tokenizer, &b->schedule, err));
     *err = prepared.targets[0].error;
-    bool ok = err->code == PM_OK &&
-              pm_edit_image(&settings, &b->recipe, &prepared, keep_picture, b, &b->scratch, err);
+    bool ok = err->code == PM_OK && pm_edit_image(&settings, &b->recipe, &prepared, NULL,
+                                                  keep_picture, b, &b->scratch, err);
     pm_prepared_free(&prepared);
     return ok;
 }

@@ -1,6 +1,7 @@
 /* promptmill run CONFIG: the main job. Rank 0 plans and hands out; every rank edits. */
 #include "config_options.h"
 #include "load_model.h"
+#include "run_edit.h"
 #include "run_store.h"
 #include "verbs.h"
 
@@ -108,144 +109,6 @@ static void show_progress(void *self)
     pm_progress_print(&r->progress);
 }
 
-/** One item in a rank's hands. */
-struct editing {
-    struct run *run;
-    size_t first_entry;
-    struct pm_store_row *rows; /* [1 + targets] as the store had them */
-    const struct pm_recipe *recipe;
-    const struct pm_prepared *prepared;
-    double start_seconds;
-    bool is_source_only;   /* no target is pending: the source counts as the edit */
-    size_t done;           /* edits */
-    struct pm_error error; /* of the store */
-};
-
-static void keep_picture(void *self, int target, const struct pm_picture *picture)
-{
-    struct editing *e = self;
-    size_t index = target == PM_SOURCE_PICTURE ? 0 : (size_t)target + 1;
-    if (e->error.code != PM_OK || e->rows[index].state != PM_STORE_PENDING) return;
-    size_t mark = e->run->scratch.used;
-    struct pm_store_payload payload = run_captures_payload(
-        picture, target == PM_SOURCE_PICTURE, pm_store_shape_of(e->run->store), &e->run->scratch);
-    if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
-                           pm_clock_seconds() - e->start_seconds, &e->error)) {
-        e->rows[index].state = PM_STORE_DONE;
-        e->done += target != PM_SOURCE_PICTURE || e->is_source_only;
-    }
-    e->run->scratch.used = mark;
-}
-
-/* Whatever was not handed out failed, for the reason given. */
-static bool fail_rest(struct editing *e, const char *message, size_t *failed, struct pm_error *err)
-{
-    for (size_t i = 0; i <= e->recipe->target_count; i++) {
-        if (e->rows[i].state != PM_STORE_PENDING) continue;
-        PM_TRY(pm_store_fail_entry(e->run->store, e->first_entry + i, message,
-                                   pm_clock_seconds() - e->start_seconds, err));
-        *failed += i > 0 || e->is_source_only;
-    }
-    return true;
-}
-
-/* Count that the pending pictures are begun; give up those that were begun too often and never
- * finished. @param left  pictures still to be made */
-static bool begin_entries(struct editing *e, size_t *left, size_t *failed, struct pm_error *err)
-{
-    for (size_t i = 0; i <= e->recipe->target_count; i++) {
-        char message[PM_ERROR_BYTES];
-        uint32_t attempts;
-        if (e->rows[i].state != PM_STORE_PENDING) continue;
-        PM_TRY(pm_store_begin_entry(&attempts, e->run->store, e->first_entry + i, err));
-        (*left)++;
-        if (attempts <= e->run->config.attempts) continue;
-        snprintf(message, sizeof message,
-                 "begun %u times and never finished: each time its rank died, perhaps for want of "
-                 "memory; --retry-failed tries again",
-                 attempts - 1);
-        PM_TRY(pm_store_fail_entry(e->run->store, e->first_entry + i, message, 0.0, err));
-        e->rows[i].state = PM_STORE_FAILED;
-        *failed += i > 0 || e->is_source_only;
-        (*left)--;
-    }
-    return true;
-}
-
-/* An edit of several targets made NaN: do them one by one, so that the others are not lost. */
-static bool edit_one_by_one(struct editing *e, struct pm_prepared *prepared, size_t *failed,
-                            struct pm_error *err)
-{
-    struct run *r = e->run;
-    size_t count = e->recipe->target_count;
-    struct pm_error *errors = malloc((count + 1) * sizeof *errors);
-    if (!errors) pm_die("no memory for %zu targets", count);
-    for (size_t i = 0; i < count; i++) errors[i] = prepared->targets[i].error;
-    bool ok = true;
-    for (size_t i = 0; ok && i < count; i++) {
-        struct pm_error why = {0};
-        if (e->rows[i + 1].state != PM_STORE_PENDING || errors[i].code != PM_OK) continue;
-        for (size_t j = 0; j < count; j++) {
-            prepared->targets[j].error = errors[j];
-            if (j != i) prepared->targets[j].error.code = PM_E_INPUT; /* not now */
-        }
-        if (pm_edit_image(&r->settings, e->recipe, prepared, keep_picture, e, &r->scratch, &why))
-            continue;
-        ok = pm_store_fail_entry(r->store, e->first_entry + i + 1, why.message,
-                                 pm_clock_seconds() - e->start_seconds, err);
-        e->rows[i + 1].state = PM_STORE_FAILED;
-        (*failed)++;
-    }
-    free(errors);
-    return ok;
-}
-
-/* Do one item. @return false only when the store cannot be written */
-static bool edit_item(struct run *r, const struct pm_work *work, struct pm_work_result *result,
-                      struct pm_error *err)
-{
-    struct pm_store_item item;
-    struct pm_recipe recipe;
-    struct pm_prepared prepared;
-    json_t *json;
-    PM_TRY(pm_store_read_item(&item, r->store, work->index, err));
-    /* the text was resolved and read on rank 0 already */
-    PM_TRY(pm_json_parse(&json, work->text, work->bytes, item.id, err));
-    PM_TRY(pm_recipe_read(&recipe, json, item.id, err));
-    PM_TRY(pm_prepare(&prepared, &recipe, r->model.tokenizer, r->schedule.steps, err));
-    struct editing e = {.run = r,
-                        .first_entry = item.first_entry,
-                        .recipe = &recipe,
-                        .prepared = &prepared,
-                        .start_seconds = pm_clock_seconds(),
-                        .rows = calloc(recipe.target_count + 1, sizeof *e.rows)};
-    if (!e.rows) pm_die("no memory for %zu targets", recipe.target_count);
-    struct pm_error why = {0};
-    bool ok = pm_store_read_rows(e.rows, r->store, e.first_entry, recipe.target_count + 1, err);
-    e.is_source_only = true;
-    for (size_t i = 1; ok && i <= recipe.target_count; i++)
-        if (e.rows[i].state == PM_STORE_PENDING) e.is_source_only = false;
-    size_t left = 0;
-    ok = ok && begin_entries(&e, &left, &result->failed, err);
-    if (ok && left > 0 &&
-        !pm_edit_image(&r->settings, &recipe, &prepared, keep_picture, &e, &r->scratch, &why)) {
-        pm_log(PM_LOG_WARNING, "%s: %s", item.id, why.message);
-        ok = recipe.target_count < 2 || edit_one_by_one(&e, &prepared, &result->failed, err);
-        ok = ok && fail_rest(&e, why.message, &result->failed, err);
-    }
-    if (e.error.code != PM_OK) {
-        *err = e.error;
-        ok = false;
-    }
-    result->done = e.done;
-    result->seconds = pm_clock_seconds() - e.start_seconds;
-    free(e.rows);
-    pm_prepared_free(&prepared);
-    pm_recipe_free(&recipe);
-    pm_store_item_free(&item);
-    return ok;
-}
-
 /* Every rank: edit until nothing is left. A store that cannot be written ends the job. */
 static void edit_all(struct run *r)
 {
@@ -263,7 +126,7 @@ static void edit_all(struct run *r)
     while (pm_queue_next(queue, &work)) {
         struct pm_work_result result = {.index = work.index};
         struct pm_error err = {0};
-        if (!edit_item(r, &work, &result, &err)) pm_die("%s", err.message);
+        if (!run_edit_item(r, &work, &result, &err)) pm_die("%s", err.message);
         pm_queue_report(queue, &result);
     }
     pm_queue_close(queue);

@@ -236,7 +236,7 @@ struct pm_store_payload run_captures_payload(const struct pm_picture *picture, b
                                        .x_T = keeps_ends && is_source ? picture->x_T : NULL,
                                        .final_latent = keeps_ends ? picture->final_latent : NULL,
                                        .trajectory = picture->trajectory,
-                                       .blend_mask = picture->blend_mask};
+                                       .blend_mask = picture->mask};
     for (size_t i = 0; i < shape->capture_count; i++) {
         const struct pm_store_capture *c = &shape->captures[i];
         size_t length = c->is_self       ? c->height * c->width

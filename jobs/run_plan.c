@@ -95,7 +95,7 @@ void run_plan_line_load(struct run_plan_line *line, const struct run_plan *plan,
     run_plan_line_read(line, plan, item);
     if (line->error.code != PM_OK ||
         !pm_prepare(&line->prepared, &line->recipe, plan->settings->model->tokenizer,
-                    plan->settings->schedule->steps, &line->error))
+                    plan->settings->schedule, &line->error))
         place_error(&line->error, line->place);
     for (size_t i = 0; line->error.code == PM_OK && i < line->recipe.target_count; i++)
         if (line->prepared.targets[i].error.code != PM_OK)

@@ -67,7 +67,7 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
         add_problem(plan, item, PM_STORE_SOURCE, copy_message(line.error.message));
     } else {
         it->targets = line.recipe.target_count;
-        it->cost = pm_edit_cost(plan->settings, &line.prepared, it->targets);
+        it->cost = pm_edit_cost(plan->settings, &line.recipe, &line.prepared);
         measure_prompt(plan, line.recipe.source, &line.prepared.source);
     }
     for (size_t i = 0; i < it->targets; i++) {
@@ -77,7 +77,7 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
             continue;
         }
         measure_prompt(plan, line.recipe.targets[i].prompt, &target->tokens);
-        plan->shape.blend_mask = plan->shape.blend_mask || target->has_blend;
+        plan->shape.blend_mask = plan->shape.blend_mask || target->has_mask;
     }
     run_plan_line_free(&line);
 }

@@ -110,15 +110,18 @@ static void on_probs(void *self, const struct pm_attention_site *site, float *pr
 static void end_step(void *self, size_t step, float *latents)
 {
     struct pm_attention_control *c = self;
-    size_t pixels = c->latent_height * c->latent_width;
+    size_t pixels = c->latent_height * c->latent_width, n = pixels * c->latent_channels;
     for (size_t i = 0; i < c->target_count; i++) {
-        const struct pm_local_blend *blend = c->targets[i].blend;
+        const struct pm_target_control *target = &c->targets[i];
+        const struct pm_local_blend *blend = target->blend;
         if (!blend || step < blend->start_step) continue;
         uint8_t *mask = c->masks + i * pixels;
         pm_local_blend_mask(mask, blend, &c->store, i + 1, c->latent_height, c->latent_width, NULL,
                             c->arena);
-        pm_local_blend_apply(latents + (i + 1) * pixels * c->latent_channels, latents, mask, pixels,
-                             c->latent_channels);
+        if (target->only_masks) continue;
+        pm_local_blend_apply(latents + (i + 1) * n,
+                             target->background ? target->background + (step + 1) * n : latents,
+                             mask, pixels, c->latent_channels);
     }
 }
 

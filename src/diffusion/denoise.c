@@ -5,17 +5,40 @@
 #include <math.h>
 #include <string.h>
 
-/* Samples of a UNet batch: the unconditional ones first, as the reference has them. */
-static struct pm_unet_context make_context(const struct pm_denoise *d, bool guided,
-                                           struct pm_arena *scratch)
+/** One loop's sizes and memory. */
+struct loop {
+    const struct pm_denoise *d;
+    size_t n;                    /* floats of one latent */
+    size_t first_guided, guided; /* prompts that have an unconditional sample as well */
+    float *batch, *output;       /* [guided + prompts, latent]  unconditional samples first */
+    struct pm_arena *scratch;
+};
+
+static size_t first_guided(const struct pm_denoise *d)
 {
+    return d->source_is_unguided || d->trajectory.source ? 1 : 0;
+}
+
+static size_t count_guided(const struct pm_denoise *d)
+{
+    return d->guidance_scale == 1.0f ? 0 : d->prompts - first_guided(d);
+}
+
+size_t pm_denoise_samples(const struct pm_denoise *d)
+{
+    return count_guided(d) + d->prompts;
+}
+
+static struct pm_unet_context make_context(const struct loop *l)
+{
+    const struct pm_denoise *d = l->d;
     size_t floats = PM_TOKENS * d->unet->config.context_channels;
-    size_t batch = guided ? 2 * d->prompts : d->prompts;
-    float *context = pm_arena_floats(scratch, batch * floats), *next = context;
-    for (size_t p = 0; guided && p < d->prompts; p++, next += floats)
+    size_t batch = l->guided + d->prompts;
+    float *context = pm_arena_floats(l->scratch, batch * floats), *next = context;
+    for (size_t p = 0; p < l->guided; p++, next += floats)
         memcpy(next, d->uncond, floats * sizeof *next);
     memcpy(next, d->cond, d->prompts * floats * sizeof *next);
-    return pm_unet_context_make(d->unet, context, batch, PM_TOKENS, scratch);
+    return pm_unet_context_make(d->unet, context, batch, PM_TOKENS, l->scratch);
 }
 
 static bool all_finite(const float *x, size_t n)
@@ -25,39 +48,88 @@ static bool all_finite(const float *x, size_t n)
     return sum == 0.0f;
 }
 
+/* The guided output of every prompt. @return [prompts, latent] in l->output */
+static const float *predict(const struct loop *l, const float *latents, size_t evaluation,
+                            const struct pm_unet_context *context)
+{
+    const struct pm_denoise *d = l->d;
+    size_t n = l->n;
+    float *cond = l->output + l->guided * n;
+    memcpy(l->batch, latents + l->first_guided * n, l->guided * n * sizeof *latents);
+    memcpy(l->batch + l->guided * n, latents, d->prompts * n * sizeof *latents);
+    pm_unet_forward(l->output, d->unet, l->batch, (float)d->schedule->timesteps[evaluation],
+                    context, d->height, d->width, d->hook, l->scratch);
+    float *guided = cond + l->first_guided * n;
+    for (size_t i = 0; i < l->guided * n; i++)
+        guided[i] = l->output[i] + d->guidance_scale * (guided[i] - l->output[i]);
+    return cond;
+}
+
+/* All prompts from one level to the next, the source where its trajectory has it. */
+static void take_step(const struct loop *l, float *latents, const float *output, size_t evaluation,
+                      struct pm_schedule_state *state)
+{
+    const struct pm_denoise *d = l->d;
+    const float *source = d->trajectory.source;
+    size_t n = d->prompts * l->n;
+    if (d->towards_noise)
+        pm_schedule_invert_step(latents, output, d->schedule, evaluation, n);
+    else
+        pm_schedule_step(latents, output, d->schedule, state, evaluation, n);
+    if (source) memcpy(latents, source + (evaluation + 1) * l->n, l->n * sizeof *latents);
+}
+
+static void record(const struct loop *l, const float *latents, size_t level)
+{
+    size_t n = l->d->prompts * l->n;
+    float *kept = l->d->trajectory.latents;
+    if (kept) memcpy(kept + level * n, latents, n * sizeof *latents);
+}
+
+static void run_step(const struct loop *l, float *latents, size_t evaluation,
+                     const struct pm_unet_context *context, struct pm_schedule_state *state)
+{
+    const struct pm_denoise *d = l->d;
+    struct pm_attention_hook *hook = d->hook;
+    size_t mark = l->scratch->used;
+    if (hook && hook->begin_step) hook->begin_step(hook->self, evaluation);
+    const float *output = predict(l, latents, evaluation, context);
+    take_step(l, latents, output, evaluation, state);
+    if (hook && hook->end_step) hook->end_step(hook->self, evaluation, latents);
+    record(l, latents, d->towards_noise ? evaluation : evaluation + 1);
+    l->scratch->used = mark;
+}
+
 bool pm_denoise(float *latents, const struct pm_denoise *d, struct pm_arena *scratch,
                 struct pm_error *err)
 {
     const struct pm_schedule *schedule = d->schedule;
-    size_t mark = scratch->used;
-    size_t n = d->prompts * d->height * d->width * d->unet->config.in_channels;
-    bool guided = d->guidance_scale != 1.0f, ok = true;
-    struct pm_unet_context context = make_context(d, guided, scratch);
-    struct pm_schedule_state state = pm_schedule_state_make(schedule, n, scratch);
-    float *batch = pm_arena_floats(scratch, 2 * n), *output = pm_arena_floats(scratch, 2 * n);
-    struct pm_attention_hook *hook = d->hook;
-    if (hook) {
-        hook->first_sample = guided ? d->prompts : 0;
-        hook->samples = d->prompts;
+    size_t mark = scratch->used, evaluations = schedule->evaluations;
+    struct loop l = {.d = d,
+                     .n = d->height * d->width * d->unet->config.in_channels,
+                     .first_guided = first_guided(d),
+                     .guided = count_guided(d),
+                     .scratch = scratch};
+    PM_ASSERT(!d->towards_noise || !d->trajectory.source);
+    struct pm_schedule_state state = pm_schedule_state_make(schedule, d->prompts * l.n, scratch);
+    l.batch = pm_arena_floats(scratch, (l.guided + d->prompts) * l.n);
+    l.output = pm_arena_floats(scratch, (l.guided + d->prompts) * l.n);
+    struct pm_unet_context context = make_context(&l);
+    if (d->hook) {
+        d->hook->first_sample = l.guided;
+        d->hook->samples = d->prompts;
     }
-    if (d->trajectory.latents) memcpy(d->trajectory.latents, latents, n * sizeof *latents);
+    if (d->trajectory.source) memcpy(latents, d->trajectory.source, l.n * sizeof *latents);
+    record(&l, latents, d->towards_noise ? evaluations : 0);
 
-    for (size_t step = 0; ok && step < schedule->evaluations; step++) {
-        if (hook && hook->begin_step) hook->begin_step(hook->self, step);
-        memcpy(batch, latents, n * sizeof *batch);
-        if (guided) memcpy(batch + n, latents, n * sizeof *batch);
-        pm_unet_forward(output, d->unet, batch, (float)schedule->timesteps[step], &context,
-                        d->height, d->width, hook, scratch);
-        for (size_t i = 0; guided && i < n; i++)
-            output[i] += d->guidance_scale * (output[n + i] - output[i]);
-        pm_schedule_step(latents, output, schedule, &state, step, n);
-        if (hook && hook->end_step) hook->end_step(hook->self, step, latents);
-        if (d->trajectory.latents)
-            memcpy(d->trajectory.latents + (step + 1) * n, latents, n * sizeof *latents);
-        if (!all_finite(latents, n))
-            ok = pm_fail(err, PM_E_NUMERIC,
-                         "the latents are not finite after step %zu (timestep %zu)", step,
-                         schedule->timesteps[step]);
+    bool ok = true;
+    for (size_t step = 0; ok && step < evaluations; step++) {
+        size_t evaluation = d->towards_noise ? evaluations - 1 - step : step;
+        run_step(&l, latents, evaluation, &context, &state);
+        if (!all_finite(latents, d->prompts * l.n))
+            ok = pm_fail(
+                err, PM_E_NUMERIC, "the latents are not finite after step %zu%s (timestep %zu)",
+                step, d->towards_noise ? " of the inversion" : "", schedule->timesteps[evaluation]);
     }
     scratch->used = mark;
     return ok;

@@ -1,5 +1,7 @@
 #include "pm/edit/recipe.h"
 
+#include "recipe_image.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,8 @@ static const double CROSS_REPLACE_STEPS = 0.8, SELF_REPLACE_STEPS = 0.4;
 static const double SELF_REPLACE_MAX_SIDE = 0.5;
 static const double BLEND_THRESHOLD = 0.3, BLEND_START = 0.2;
 
-static const char *const line_keys[] = {"id", "source", "seed", "noise", "targets", "meta", NULL};
+static const char *const line_keys[] = {"id",        "source", "image", "fit",     "crop", "mask",
+                                        "inversion", "seed",   "noise", "targets", "meta", NULL};
 static const char *const target_keys[] = {"prompt",
                                           "edit",
                                           "mapper",
@@ -20,11 +23,15 @@ static const char *const target_keys[] = {"prompt",
                                           "self_replace_max_pixels",
                                           "equalizer",
                                           "local_blend",
+                                          "restore",
                                           NULL};
 static const char *const self_max_keys[] = {"self_replace_max_side", "self_replace_max_pixels",
                                             NULL};
 /* Keys that cannot be the same for every edit. */
-static const char *const single_keys[] = {"id", "source", "targets", "prompt", "meta", NULL};
+static const char *const single_keys[] = {"id",      "source", "image", "mask",
+                                          "targets", "prompt", "meta",  NULL};
+/* Keys of the noise, which a real picture's edit does not start from. */
+static const char *const noise_keys[] = {"seed", "noise", NULL};
 static const char *const noise_names[] = {"torch", "counter", NULL};
 static const char *const edit_names[] = {"replace", "refine", "reweight", NULL};
 static const char *const mapper_names[] = {"corrected", "reference", NULL};
@@ -65,9 +72,12 @@ static bool is_said(const json_t *object, const char *key)
                             json_object_get(object, self_max_keys[1])));
 }
 
-static void take_defaults(json_t *object, const json_t *defaults, const char *const *keys)
+/* @param without  keys that would have no effect here */
+static void take_defaults(json_t *object, const json_t *defaults, const char *const *keys,
+                          const char *const *without)
 {
     for (size_t i = 0; keys[i]; i++) {
+        if (without && is_one_of(keys[i], without)) continue;
         const json_t *value = json_object_get(defaults, keys[i]);
         if (value && !is_said(object, keys[i]))
             json_object_set_new(object, keys[i], json_deep_copy(value));
@@ -77,6 +87,7 @@ static void take_defaults(json_t *object, const json_t *defaults, const char *co
 static void resolve_blend(json_t *blend)
 {
     if (!json_is_object(blend)) return;
+    pm_json_set_missing(blend, "background", json_string("source"));
     pm_json_set_missing(blend, "threshold", json_real(BLEND_THRESHOLD));
     pm_json_set_missing(blend, "start", json_real(BLEND_START));
     json_t *subtract = json_object_get(blend, "subtract");
@@ -88,16 +99,20 @@ static void resolve_blend(json_t *blend)
 void pm_recipe_resolve(json_t *line, const json_t *defaults)
 {
     if (!json_is_object(line)) return;
-    take_defaults(line, defaults, line_keys);
-    pm_json_set_missing(line, "seed", json_integer(0));
-    pm_json_set_missing(line, "noise", json_string("torch"));
+    bool is_real = json_object_get(line, "image") != NULL;
+    take_defaults(line, defaults, line_keys, is_real ? noise_keys : pm_recipe_image_keys);
+    if (!is_real) {
+        pm_json_set_missing(line, "seed", json_integer(0));
+        pm_json_set_missing(line, "noise", json_string("torch"));
+    }
+    pm_recipe_image_resolve(line);
     pm_json_set_missing(line, "targets", json_array());
     size_t i;
     json_t *target;
     json_array_foreach(json_object_get(line, "targets"), i, target)
     {
         if (!json_is_object(target)) continue;
-        take_defaults(target, defaults, target_keys);
+        take_defaults(target, defaults, target_keys, NULL);
         const json_t *edit = json_object_get(target, "edit"),
                      *source = json_object_get(line, "source");
         if (json_is_string(edit) && strcmp(json_string_value(edit), "reweight") == 0 && source)
@@ -108,6 +123,7 @@ void pm_recipe_resolve(json_t *line, const json_t *defaults)
         if (!is_said(target, self_max_keys[0]))
             json_object_set_new(target, self_max_keys[0], json_real(SELF_REPLACE_MAX_SIDE));
         resolve_blend(json_object_get(target, "local_blend"));
+        pm_recipe_restore_resolve(target);
     }
 }
 
@@ -201,10 +217,26 @@ static bool read_words(struct pm_word_list *list, const json_t *object, const ch
     return true;
 }
 
-static bool read_blend(struct pm_target_recipe *t, const json_t *value, const char *where,
-                       struct pm_error *err)
+/* What is kept outside the mask: the source's latents, or the inversion's. */
+static bool read_background(struct pm_blend_recipe *blend, const json_t *value, const char *where,
+                            bool is_real, struct pm_error *err)
 {
-    static const char *const keys[] = {"source", "target", "threshold", "start", "subtract", NULL};
+    static const char *const backgrounds[] = {"source", "inversion", NULL};
+    int background = 0;
+    PM_TRY(pm_json_choice(value, where, "background", backgrounds, &background, err));
+    blend->against_inversion = background == 1;
+    if (blend->against_inversion && !is_real)
+        return pm_fail(err, PM_E_INPUT,
+                       "%s: there is no \"inversion\" to be the background without an \"image\"",
+                       where);
+    return true;
+}
+
+static bool read_blend(struct pm_target_recipe *t, const json_t *value, const char *where,
+                       bool is_real, struct pm_error *err)
+{
+    static const char *const keys[] = {"source",     "target",   "threshold", "start",
+                                       "background", "subtract", NULL};
     static const char *const subtract_keys[] = {"source", "target", "threshold", NULL};
     char place[PM_ERROR_BYTES + 16];
     if (!value || json_is_null(value)) return true;
@@ -212,8 +244,12 @@ static bool read_blend(struct pm_target_recipe *t, const json_t *value, const ch
     struct pm_blend_recipe *b = &t->blend;
     t->has_blend = true;
     PM_TRY(pm_json_check_keys(value, place, keys, err));
-    PM_TRY(read_words(&b->source, value, "source", where, err));
-    PM_TRY(read_words(&b->target, value, "target", where, err));
+    PM_TRY(read_background(b, value, place, is_real, err));
+    b->of_differing_words = !json_object_get(value, "source") && !json_object_get(value, "target");
+    if (!b->of_differing_words) {
+        PM_TRY(read_words(&b->source, value, "source", where, err));
+        PM_TRY(read_words(&b->target, value, "target", where, err));
+    }
     PM_TRY(pm_json_number(value, place, "threshold", 0.0, 1.0, &b->threshold, err));
     PM_TRY(pm_json_number(value, place, "start", 0.0, 1.0, &b->start, err));
     const json_t *subtract = json_object_get(value, "subtract");
@@ -225,7 +261,7 @@ static bool read_blend(struct pm_target_recipe *t, const json_t *value, const ch
 }
 
 static bool read_target(struct pm_target_recipe *t, const json_t *json, const char *where,
-                        struct pm_error *err)
+                        bool is_real, struct pm_error *err)
 {
     int edit = -1, mapper = 0;
     PM_TRY(pm_json_check_keys(json, where, target_keys, err));
@@ -249,7 +285,8 @@ static bool read_target(struct pm_target_recipe *t, const json_t *json, const ch
     PM_TRY(read_equalizer(t, json_object_get(json, "equalizer"), where, err));
     if (t->edit == PM_EDIT_REWEIGHT && t->equalizer.count == 0)
         return pm_fail(err, PM_E_INPUT, "%s: \"reweight\" needs an \"equalizer\"", where);
-    return read_blend(t, json_object_get(json, "local_blend"), where, err);
+    PM_TRY(read_blend(t, json_object_get(json, "local_blend"), where, is_real, err));
+    return pm_recipe_restore_read(t, json, where, err);
 }
 
 static bool read_line(struct pm_recipe *r, const char *where, struct pm_error *err)
@@ -261,6 +298,7 @@ static bool read_line(struct pm_recipe *r, const char *where, struct pm_error *e
     if (!r->id || !*r->id)
         return pm_fail(err, PM_E_INPUT, "%s: \"id\" is %s", where, r->id ? "empty" : "missing");
     if (!r->source) return pm_fail(err, PM_E_INPUT, "%s: \"source\" is missing", where);
+    PM_TRY(pm_recipe_image_read(&r->image, r->json, where, err));
     PM_TRY(pm_json_uint64(r->json, where, "seed", INT64_MAX, &r->seed, err));
     PM_TRY(pm_json_choice(r->json, where, "noise", noise_names, &noise, err));
     r->noise = (enum pm_noise)noise;
@@ -293,7 +331,8 @@ bool pm_recipe_read(struct pm_recipe *out, json_t *json, const char *where, stru
         char place[PM_ERROR_BYTES];
         struct pm_target_recipe *target = &out->targets[i];
         snprintf(place, sizeof place, "%s: targets[%zu]", where, i);
-        if (!read_target(target, json_array_get(targets, i), place, &target->error))
+        if (!read_target(target, json_array_get(targets, i), place, out->image.path != NULL,
+                         &target->error))
             PM_ASSERT(target->error.code != PM_OK);
     }
     return true;

@@ -2,6 +2,7 @@
 #include "golden.h"
 
 #include "pm/base/random.h"
+#include "pm/diffusion/denoise.h"
 #include "pm/edit/edit_image.h"
 
 #include <math.h>
@@ -152,7 +153,7 @@ static void make_recipe(struct compared_edit *e)
                              parameter(e, "seed"), "targets", targets);
     pm_recipe_resolve(line, NULL);
     assert_ok(pm_recipe_read(&e->recipe, line, e->name, &err), err);
-    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, e->schedule.steps, &err),
+    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, &e->schedule, &err),
               err);
     for (size_t i = 0; i + 1 < e->prompts; i++)
         if (e->prepared.targets[i].error.code) fail_msg("%s", e->prepared.targets[i].error.message);
@@ -332,7 +333,7 @@ static void run(struct compared_edit *e)
                                        .self_begin = t->self_begin,
                                        .self_end = t->self_end,
                                        .self_max_pixels = e->recipe.targets[i].self_max_pixels,
-                                       .blend = t->has_blend ? &t->blend : NULL};
+                                       .blend = t->has_mask ? &t->blend : NULL};
     }
     struct pm_attention_site sites[128];
     size_t site_count = pm_unet_attention_sites(&e->model->unet, e->height, e->width, sites);

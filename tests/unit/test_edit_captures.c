@@ -87,9 +87,9 @@ static void edit(const struct pm_edit_settings *settings, const char *line, pm_p
     assert_non_null(json);
     pm_recipe_resolve(json, NULL);
     assert_ok(pm_recipe_read(&recipe, json, "line 1", &err), err);
-    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, STEPS, &err), err);
+    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings->schedule, &err), err);
     size_t used = scratch.used;
-    assert_ok(pm_edit_image(settings, &recipe, &prepared, ready, self, &scratch, &err), err);
+    assert_ok(pm_edit_image(settings, &recipe, &prepared, NULL, ready, self, &scratch, &err), err);
     assert_int_equal(scratch.used, used);
     pm_prepared_free(&prepared);
     pm_recipe_free(&recipe);

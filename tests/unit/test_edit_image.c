@@ -88,7 +88,7 @@ static void keep(void *self, int target, const struct pm_picture *picture)
     assert_true(p->count < MAX_PICTURES);
     struct kept *k = &p->kept[p->count++];
     k->target = target;
-    k->has_mask = picture->blend_mask != NULL;
+    k->has_mask = picture->mask != NULL;
     memcpy(k->image, picture->image, sizeof k->image);
     memcpy(k->x_T, picture->x_T, sizeof k->x_T);
     memcpy(k->final_latent, picture->final_latent, sizeof k->final_latent);
@@ -99,7 +99,7 @@ static void keep(void *self, int target, const struct pm_picture *picture)
                maps->columns * sizeof(float));
     if (picture->trajectory)
         memcpy(k->trajectory, picture->trajectory, p->evaluations * LATENT * sizeof(float));
-    if (picture->blend_mask) memcpy(k->mask, picture->blend_mask, sizeof k->mask);
+    if (picture->mask) memcpy(k->mask, picture->mask, sizeof k->mask);
 }
 
 /* Run one manifest line. The caller frees pictures.kept with test_free. */
@@ -114,10 +114,10 @@ static struct pictures edit(const struct pm_edit_settings *settings, const char 
     assert_non_null(json);
     pm_recipe_resolve(json, NULL);
     assert_ok(pm_recipe_read(&recipe, json, "line 1", &err), err);
-    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings->schedule->steps, &err),
-              err);
+    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings->schedule, &err), err);
     size_t used = scratch.used;
-    assert_ok(pm_edit_image(settings, &recipe, &prepared, keep, &pictures, &scratch, &err), err);
+    assert_ok(pm_edit_image(settings, &recipe, &prepared, NULL, keep, &pictures, &scratch, &err),
+              err);
     assert_int_equal(scratch.used, used);
     pm_prepared_free(&prepared);
     pm_recipe_free(&recipe);
@@ -357,15 +357,21 @@ static void the_cost_counts_the_source_in_every_pass(void **state)
     (void)state;
     struct pm_prepared_target targets[5] = {{.error = {.code = PM_E_INPUT}}};
     struct pm_prepared prepared = {.targets = targets};
+    struct pm_recipe recipe = {0};
     struct pm_edit_settings settings = default_settings();
-    assert_int_equal(pm_edit_cost(&settings, &prepared, 0), 1 * 2 * STEPS);
-    assert_int_equal(pm_edit_cost(&settings, &prepared, 1), 1 * 2 * STEPS);
-    assert_int_equal(pm_edit_cost(&settings, &prepared, 4), 4 * 2 * STEPS);
-    assert_int_equal(pm_edit_cost(&settings, &prepared, 5), (4 + 2) * 2 * STEPS);
+    recipe.target_count = 0;
+    assert_int_equal(pm_edit_cost(&settings, &recipe, &prepared), 1 * 2 * STEPS);
+    recipe.target_count = 1;
+    assert_int_equal(pm_edit_cost(&settings, &recipe, &prepared), 1 * 2 * STEPS);
+    recipe.target_count = 4;
+    assert_int_equal(pm_edit_cost(&settings, &recipe, &prepared), 4 * 2 * STEPS);
+    recipe.target_count = 5;
+    assert_int_equal(pm_edit_cost(&settings, &recipe, &prepared), (4 + 2) * 2 * STEPS);
     settings.guidance_scale = 1.0f;
     settings.schedule = &pndm;
     settings.targets_per_pass = 1;
-    assert_int_equal(pm_edit_cost(&settings, &prepared, 5), 8 * (STEPS + 1));
+    recipe.target_count = 5;
+    assert_int_equal(pm_edit_cost(&settings, &recipe, &prepared), 8 * (STEPS + 1));
 }
 
 static void latents_that_are_no_numbers_are_an_error(void **state)
@@ -379,15 +385,15 @@ static void latents_that_are_no_numbers_are_an_error(void **state)
     settings.guidance_scale = 1e38f;
     json_t *json = json_loads(LINE(BALL, "7", ""), 0, NULL);
     assert_ok(pm_recipe_read(&recipe, json, "line 1", &err), err);
-    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, STEPS, &err), err);
+    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings.schedule, &err), err);
     size_t used = scratch.used;
-    assert_fails(pm_edit_image(&settings, &recipe, &prepared, keep, &none, &scratch, &err), err,
-                 "the latents are not finite after step");
+    assert_fails(pm_edit_image(&settings, &recipe, &prepared, NULL, keep, &none, &scratch, &err),
+                 err, "the latents are not finite after step");
     assert_int_equal(err.code, PM_E_NUMERIC);
     assert_int_equal(scratch.used, used);
     settings.negative_prompt = "\xff";
-    assert_fails(pm_edit_image(&settings, &recipe, &prepared, keep, &none, &scratch, &err), err,
-                 "UTF-8");
+    assert_fails(pm_edit_image(&settings, &recipe, &prepared, NULL, keep, &none, &scratch, &err),
+                 err, "UTF-8");
     assert_int_equal(scratch.used, used);
     pm_prepared_free(&prepared);
     pm_recipe_free(&recipe);

@@ -209,7 +209,7 @@ static void check_picture(void *self, int target, const struct pm_picture *pictu
             size_t from =
                 y * b->map_height / b->height * b->map_width + x * b->map_width / b->width;
             float score = fmaxf(b->scores[0][from], b->scores[1][from]);
-            bool in_mask = picture->blend_mask[at] == 1;
+            bool in_mask = picture->mask[at] == 1;
             if (fabs((double)score - 0.8) > NEAR_THRESHOLD) assert_int_equal(in_mask, score > 0.8f);
             inside += in_mask;
             bool same = true;
@@ -261,10 +261,11 @@ static void edit_at(size_t height, size_t width, size_t map_height, size_t map_w
     assert_non_null(json);
     pm_recipe_resolve(json, NULL);
     assert_ok(pm_recipe_read(&recipe, json, "line 1", &err), err);
-    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, STEPS, &err), err);
+    assert_ok(pm_prepare(&prepared, &recipe, model.tokenizer, settings.schedule, &err), err);
     b.words[0] = prepared.targets[0].blend.source;
     b.words[1] = prepared.targets[0].blend.target;
-    assert_ok(pm_edit_image(&settings, &recipe, &prepared, check_picture, &b, &scratch, &err), err);
+    assert_ok(pm_edit_image(&settings, &recipe, &prepared, NULL, check_picture, &b, &scratch, &err),
+              err);
     assert_int_equal(b.pictures, 2);
     pm_prepared_free(&prepared);
     pm_recipe_free(&recipe);

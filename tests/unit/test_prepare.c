@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct pm_schedule fifty_steps = {.sampler = PM_DDIM, .steps = 50, .evaluations = 50};
+
 /** A recipe of one source and the targets whose JSON is given, made ready for 50 steps. */
 struct ready {
     struct pm_recipe recipe;
@@ -21,7 +23,7 @@ static void prepare(struct ready *r, const char *source, const char *targets)
     json_t *line = json_pack("{ss ss so}", "id", "a", "source", source, "targets", list);
     pm_recipe_resolve(line, NULL);
     assert_ok(pm_recipe_read(&r->recipe, line, "edits.jsonl:1", &err), err);
-    assert_ok(pm_prepare(&r->prepared, &r->recipe, tokenizer, 50, &err), err);
+    assert_ok(pm_prepare(&r->prepared, &r->recipe, tokenizer, &fifty_steps, &err), err);
 }
 
 static void release(struct ready *r)
@@ -133,7 +135,7 @@ static void an_over_long_source_fails_as_a_whole_and_a_target_alone(void **state
     json_t *line = json_pack("{ss ss s[]}", "id", "a", "source", prompt, "targets");
     pm_recipe_resolve(line, NULL);
     assert_ok(pm_recipe_read(&r.recipe, line, "edits.jsonl:1", &err), err);
-    assert_fails(pm_prepare(&r.prepared, &r.recipe, tokenizer, 50, &err), err, "77");
+    assert_fails(pm_prepare(&r.prepared, &r.recipe, tokenizer, &fifty_steps, &err), err, "77");
     release(&r);
 
     char target[640], sentence[] = "targets[0]: ";
@@ -203,7 +205,7 @@ static void a_blend_has_the_tokens_thresholds_and_start(void **state)
         "\"subtract\": {\"source\": \"meadow\", \"target\": \"meadow\", \"threshold\": 0.75}}}, "
         "{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}]");
     const struct pm_prepared_target *t = r.prepared.targets;
-    assert_true(t[0].error.code == PM_OK && t[0].has_blend && !t[1].has_blend);
+    assert_true(t[0].error.code == PM_OK && t[0].blends && !t[1].blends);
     const struct pm_local_blend *b = &t[0].blend;
     assert_true(b->threshold == 0.25f && b->subtract_threshold == 0.75f && b->subtracts);
     assert_int_equal(b->start_step, 10); /* int(.2 * 50) */

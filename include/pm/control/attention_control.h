@@ -19,7 +19,10 @@ struct pm_target_control {
     const struct pm_token_map *map;     /* borrowed */
     size_t self_begin, self_end;        /* steps in which self-attention is the source's */
     size_t self_max_pixels;             /* in layers of at most so many query pixels */
-    const struct pm_local_blend *blend; /* borrowed; NULL: none */
+    const struct pm_local_blend *blend; /* borrowed; NULL: no mask is made */
+    bool only_masks;                    /* latents are left as they are */
+    const float *background; /* [evaluations + 1, latent y, x, channel]  a trajectory, x_T first, to
+                                be put back outside the mask instead of the source; or NULL */
 };
 
 struct pm_attention_control {

@@ -4,13 +4,15 @@
 #ifndef PM_EDIT_PREPARE_H
 #define PM_EDIT_PREPARE_H
 #include "pm/control/attention_control.h"
+#include "pm/diffusion/schedule.h"
 #include "pm/edit/recipe.h"
 
 struct pm_prepared_target {
     struct pm_error error; /* code PM_OK, or why it cannot be done */
     struct pm_tokens tokens;
     struct pm_token_map map;
-    bool has_blend;
+    bool has_mask; /* blend says how it is made */
+    bool blends;   /* and outside of it latents are put back after each step */
     struct pm_local_blend blend;
     size_t self_begin, self_end; /* steps */
 };
@@ -20,11 +22,11 @@ struct pm_prepared {
     struct pm_prepared_target *targets; /* [recipe's target_count], owned */
 };
 
-/** @param steps  as asked for; a scheduler's evaluations may be one more
+/** @param schedule  of the run: windows are fractions of its steps
  *  @return false when the source prompt itself is wrong; a target's own error is in its struct.
  *  Borrows nothing. Free with pm_prepared_free. */
 PM_MUST_CHECK bool pm_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
-                              const struct pm_tokenizer *tokenizer, size_t steps,
-                              struct pm_error *err);
+                              const struct pm_tokenizer *tokenizer,
+                              const struct pm_schedule *schedule, struct pm_error *err);
 void pm_prepared_free(struct pm_prepared *prepared);
 #endif

@@ -27,7 +27,24 @@ struct pm_window {
     double begin, end; /* fractions of the steps, 0 .. 1 */
 };
 
+/** How a real picture becomes latents that an edit can start from. All begin with DDIM inversion. */
+enum pm_inversion_method {
+    PM_INVERSION_DIRECT,          /* the source is led along its inversion (Ju et al. 2023) */
+    PM_INVERSION_DDIM,            /* nothing else: guidance leads away from the picture */
+    PM_INVERSION_NEGATIVE_PROMPT, /* the source prompt as unconditional one (Miyake et al. 2023) */
+};
+
+/** A real picture as an edit's source. */
+struct pm_image_recipe {
+    const char *path; /* as the manifest has it; NULL: none, the source is made from noise */
+    bool must_fit;    /* its size is the run's; else it is cropped and resized */
+    size_t left, right, top, bottom; /* pixels cut off first */
+    enum pm_inversion_method method;
+};
+
 struct pm_blend_recipe {
+    bool of_differing_words; /* no words are given: those in which the prompts differ */
+    bool against_inversion;  /* what is kept is the inversion's latents, not the source's */
     struct pm_word_list source, target;
     struct pm_word_list subtract_source, subtract_target;
     double threshold, subtract_threshold; /* 0 .. 1 */
@@ -50,13 +67,17 @@ struct pm_target_recipe {
     double equalizer_values[PM_MAX_WORDS];
     bool has_blend;
     struct pm_blend_recipe blend;
+    bool restores;            /* the source's pixels are put back outside the mask */
+    double restore_threshold; /* of the mask, without a blend */
+    double restore_feather;   /* pixels: sigma of the mask's blur */
 };
 
 struct pm_recipe {
     json_t *json; /* owned: everything below borrows from it */
     const char *id, *source;
-    uint64_t seed;
+    uint64_t seed; /* of the noise; without meaning for a real picture */
     enum pm_noise noise;
+    struct pm_image_recipe image;
     struct pm_target_recipe *targets; /* owned */
     size_t target_count;
 };

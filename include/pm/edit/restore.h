@@ -1,6 +1,6 @@
-/** @file image_restore.h  The original's pixels back where nothing was to be edited. */
-#ifndef PM_DATA_IMAGE_RESTORE_H
-#define PM_DATA_IMAGE_RESTORE_H
+/** @file restore.h  The original's pixels back where nothing was to be edited. */
+#ifndef PM_EDIT_RESTORE_H
+#define PM_EDIT_RESTORE_H
 #include <stddef.h>
 #include <stdint.h>
 

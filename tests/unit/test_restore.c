@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "pm/data/image_restore.h"
+#include "pm/edit/restore.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "pm/data/image_restore.h"
+#include "pm/edit/restore.h"
 
 #include "pm/base/error.h"
 

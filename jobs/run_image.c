@@ -1,0 +1,63 @@
+#include "run_image.h"
+
+#include "pm/base/log.h"
+#include "pm/data/image_fit.h"
+#include "pm/data/image_metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Below this the picture is another one, docs/inversion.md: what DDIM inversion under guidance gives
+ * at its worst, and no working method. */
+static const double FAILED_PSNR = 20.0;
+
+/* FOLDER/PATH, FOLDER the manifest's; absolute paths stay. */
+static bool image_path(char path[PATH_MAX], const char *manifest, const char *image,
+                       struct pm_error *err)
+{
+    const char *slash = strrchr(manifest, '/');
+    int folder = image[0] != '/' && slash ? (int)(slash + 1 - manifest) : 0;
+    if (snprintf(path, PATH_MAX, "%.*s%s", folder, manifest, image) < PATH_MAX) return true;
+    return pm_fail(err, PM_E_INPUT, "the path of the image %.100s... is too long", image);
+}
+
+bool run_image_open(struct pm_real_image *out, struct run *r, const struct pm_recipe *recipe,
+                    const struct pm_prepared *prepared, struct pm_error *err)
+{
+    const struct pm_image_recipe *image = &recipe->image;
+    const struct pm_edit_settings *s = &r->settings;
+    size_t mark = r->scratch.used, factor = s->model->vae.factor;
+    size_t height = s->latent_height * factor, width = s->latent_width * factor;
+    struct pm_image_fit fit = {
+        .rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
+        .crop = {image->left, image->right, image->top, image->bottom},
+    };
+    char path[PATH_MAX];
+    unsigned char *pixels = pm_arena_bytes(&r->scratch, height * width * 3);
+    bool ok = image_path(path, r->config.manifest, image->path, err) &&
+              pm_image_load_fitted(pixels, height, width, path, &fit, err) &&
+              pm_invert_image(&out->inversion, s, prepared, pixels, &r->scratch, err);
+    out->pixels = pixels;
+    if (!ok) r->scratch.used = mark;
+    return ok;
+}
+
+void run_image_judge(const struct run *r, const char *id, const unsigned char *original,
+                     const unsigned char *reconstruction)
+{
+    const struct pm_edit_settings *s = &r->settings;
+    size_t factor = s->model->vae.factor;
+    double metrics[PM_IMAGE_METRICS];
+    if (!reconstruction) return;
+    pm_image_measure(metrics, reconstruction, original, NULL, s->latent_height * factor,
+                     s->latent_width * factor);
+    double psnr = metrics[PM_PSNR];
+    if (psnr < FAILED_PSNR)
+        pm_log(
+            PM_LOG_WARNING,
+            "%s: the inversion failed: its reconstruction is at %.1f dB PSNR of the picture, below "
+            "%g; \"inversion\": \"direct\" follows it exactly",
+            id, psnr, FAILED_PSNR);
+    else
+        pm_log(PM_LOG_DEBUG, "%s: the reconstruction is at %.1f dB PSNR of the picture", id, psnr);
+}
