@@ -101,10 +101,14 @@ is_in()
     return 1
 }
 
-# A requeued job is held back for two minutes; here it goes on at once.
+# A requeued job is held back for two minutes, in which its nodes get rid of what is left of it;
+# here it goes on as soon as they have: a job started beside its own remains fails at once.
 is_over()
 {
-    is_in "$1" PENDING && [ "$(restarts_of "$1")" -gt 0 ] && scontrol update JobId="$1" StartTime=now 2>/dev/null
+    if is_in "$1" PENDING && [ "$(restarts_of "$1")" -gt 0 ]; then
+        sleep 3
+        scontrol update JobId="$1" StartTime=now 2>/dev/null
+    fi
     is_in "$1" COMPLETED FAILED CANCELLED TIMEOUT NODE_FAIL
 }
 
