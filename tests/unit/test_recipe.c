@@ -381,6 +381,47 @@ static void what_is_no_target_is_refused(void **state)
     pm_recipe_free(&r);
 }
 
+#define IMAGE_LINE(keys)                                                                           \
+    "{\"id\": \"a\", \"source\": \"a cat\", \"image\": \"a.png\", " keys "\"targets\": []}"
+
+static void an_image_is_inverted_directly_unless_it_says_otherwise(void **state)
+{
+    (void)state;
+    struct pm_recipe r = read_good(IMAGE_LINE(""), "{\"seed\": 7, \"noise\": \"counter\"}");
+    assert_string_equal(r.image.path, "a.png");
+    assert_true(r.image.method == PM_INVERSION_DIRECT && !r.image.must_fit);
+    pm_recipe_free(&r);
+    r = read_good(IMAGE_LINE("\"inversion\": \"negative-prompt\", \"fit\": \"exact\", "
+                             "\"crop\": {\"top\": 3, \"right\": 9}, "),
+                  NULL);
+    assert_true(r.image.method == PM_INVERSION_NEGATIVE_PROMPT && r.image.must_fit);
+    assert_true(r.image.top == 3 && r.image.right == 9 && r.image.left == 0 && r.image.bottom == 0);
+    pm_recipe_free(&r);
+}
+
+static void keys_without_effect_on_an_image_or_without_one_are_refused(void **state)
+{
+    (void)state;
+    assert_line_refused(
+        IMAGE_LINE("\"seed\": 1, "),
+        "edits.jsonl:17: \"seed\" has no effect: the noise that an \"image\" is edited "
+        "from is its inversion");
+    assert_line_refused("{\"id\": \"a\", \"source\": \"a cat\", \"inversion\": \"ddim\"}",
+                        "edits.jsonl:17: \"inversion\" has no effect without an \"image\"");
+    assert_line_refused(IMAGE_LINE("\"crop\": {\"tip\": 3}, "),
+                        "edits.jsonl:17.crop: unknown key \"tip\"; did you mean \"top\"?");
+    assert_target_refused("\"prompt\": \"a dog\", \"edit\": \"replace\", "
+                          "\"local_blend\": {\"background\": \"inversion\"}",
+                          TARGET
+                          ".local_blend: there is no \"inversion\" to be the background without "
+                          "an \"image\"");
+    assert_target_refused("\"prompt\": \"a dog\", \"edit\": \"replace\", \"local_blend\": {}, "
+                          "\"restore\": {\"threshold\": 0.5}",
+                          TARGET
+                          ".restore: \"threshold\" has no effect beside a local_blend, whose "
+                          "mask is used");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +441,8 @@ int main(void)
         cmocka_unit_test(a_wrong_equalizer_is_refused),
         cmocka_unit_test(a_wrong_blend_is_refused),
         cmocka_unit_test(what_is_no_target_is_refused),
+        cmocka_unit_test(an_image_is_inverted_directly_unless_it_says_otherwise),
+        cmocka_unit_test(keys_without_effect_on_an_image_or_without_one_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Real pictures: their edits are the same on any ranks, and bad pictures do not stop the others.
+. tests/program/lib.sh
+find_python
+
+cp -r configs/images "$work/images"
+printf 'no picture' >"$work/images/broken.png"
+cat >"$work/edits.jsonl" <<'END'
+{"id": "direct", "source": "a red fish on a meadow", "image": "images/red-fish.png", "targets": [{"prompt": "a red boat on a meadow", "edit": "replace", "local_blend": {}, "restore": "mask"}, {"prompt": "a red cup on a meadow", "edit": "replace"}]}
+{"id": "drifts", "source": "a photo of a pink cup on a road", "image": "images/pink-cup.jpg", "inversion": "ddim", "crop": {"left": 8}, "targets": [{"prompt": "a photo of a blue cup on a road", "edit": "replace", "local_blend": {"background": "inversion"}}]}
+{"id": "no picture", "source": "a red star", "image": "images/broken.png", "targets": [{"prompt": "a red cup", "edit": "replace"}]}
+{"id": "not there", "source": "a red star", "image": "images/none.png", "targets": []}
+{"id": "another size", "source": "a red star", "image": "images/red-star.png", "fit": "exact", "targets": []}
+{"id": "from noise", "source": "a red star", "seed": 3, "targets": [{"prompt": "a blue star", "edit": "replace", "restore": "mask"}]}
+END
+cat >"$work/run.json" <<END
+{"model": "$PWD/models/scenes", "manifest": "edits.jsonl", "steps": 4, "scheduler": "ddim",
+ "width": 64, "height": 64}
+END
+
+for ranks in 1 2; do
+    check "$ranks ranks edit what can be edited" ends 2 on $ranks run "$work/run.json" --store "$work/$ranks.h5"
+done
+check "two ranks make the same as one" same_stores "$work/1.h5" "$work/2.h5"
+"$program" status "$work/1.h5" >"$work/stdout" 2>&1
+for sentence in 'broken.png' 'none.png' 'red-star.png'; do
+    check "status says what is wrong with $sentence" grep -q "$sentence" "$work/stdout"
+done
+check "PNDM cannot invert" ends 1 "$program" plan "$work/run.json" --scheduler pndm
+check "and the plan says what can" prints 'edits.jsonl:1: an "image" is inverted by DDIM'
