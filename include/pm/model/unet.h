@@ -1,7 +1,13 @@
 /** @file unet.h  UNet2DConditionModel of Stable Diffusion 1.x and 2.x, any width and depth.
  *
  *  Latents may have any size: a level whose side is odd comes back to it on the way up.
- *  Source: huggingface/diffusers, models/unets/unet_2d_condition.py and unet_2d_blocks.py. */
+ *  Source: huggingface/diffusers, models/unets/unet_2d_condition.py and unet_2d_blocks.py.
+ *
+ *  A recorded pass can be gone through backwards, for the gradient with respect to the text:
+ *
+ *      pm_unet_forward_recorded(out, &record, unet, latents, t, context, 1, tokens, h, w, arena);
+ *      ... the loss's derivative by out into cotangent ...
+ *      pm_unet_backward(grad_context, NULL, &record, cotangent, arena); */
 #ifndef PM_MODEL_UNET_H
 #define PM_MODEL_UNET_H
 #include "pm/model/component_config.h"
@@ -75,4 +81,32 @@ struct pm_unet_context pm_unet_context_make(const struct pm_unet *unet, const fl
 void pm_unet_forward(float *out, const struct pm_unet *unet, const float *latents, float timestep,
                      const struct pm_unet_context *context, size_t height, size_t width,
                      const struct pm_attention_hook *hook, struct pm_arena *scratch);
+
+struct pm_unet_step;
+
+/** What a pass keeps for its way back: its operations, each with the inputs that its derivative
+ *  depends on. It borrows the network, and lives in the arena that it was recorded in. */
+struct pm_unet_record {
+    const struct pm_unet *unet;
+    size_t batch, tokens, height, width;
+    const struct pm_unet_step *last;              /* operation; each knows the one before it */
+    const struct pm_unet_step *first_transformer; /* before it, nothing depends on the text */
+};
+
+/** pm_unet_forward, to the bit, and a record of it.
+ *  @param record   filled in; its memory stays taken from @p arena until the caller gives it back
+ *  @param context  [batch, tokens, context channels] */
+void pm_unet_forward_recorded(float *out, struct pm_unet_record *record, const struct pm_unet *unet,
+                              const float *latents, float timestep, const float *context,
+                              size_t batch, size_t tokens, size_t height, size_t width,
+                              struct pm_arena *arena);
+
+/** The gradient of sum(cotangent · out) at the recorded pass.
+ *  @param grad_context  [batch, tokens, context channels]
+ *  @param grad_latents  [batch, height, width, in_channels], or NULL: then it ends at the first
+ *                       attention to the text
+ *  @param cotangent     [batch, height, width, out_channels]
+ *  @param scratch       may be the arena of the record */
+void pm_unet_backward(float *grad_context, float *grad_latents, const struct pm_unet_record *record,
+                      const float *cotangent, struct pm_arena *scratch);
 #endif
