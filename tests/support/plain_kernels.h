@@ -40,4 +40,33 @@ void plain_resize_nearest(float *out, const float *x, size_t batch, size_t heigh
 
 void plain_concat_channels(float *out, const float *a, size_t a_channels, const float *b,
                            size_t b_channels, size_t rows);
+
+/* The way back, out of the derivatives' formulas; plain_kernels_backward.c. */
+
+double plain_activation_slope(double x, enum pm_activation activation);
+
+/** @param b  [k, n], not packed */
+void plain_gemm_backward(float *grad_a, size_t grad_a_stride, const float *grad_c,
+                         size_t grad_c_stride, const float *b, size_t m, size_t n, size_t k);
+
+/** @param weight  [N, C, kernel, kernel] */
+void plain_conv_backward(float *grad_x, const float *grad_out, const float *weight,
+                         const struct pm_conv *conv, size_t batch, size_t height, size_t width);
+
+/** Of layer norm too: its rows are samples of one pixel and one group. */
+void plain_group_norm_backward(float *grad_x, const float *grad_out, const float *x,
+                               const float *gamma, const float *beta, size_t batch, size_t pixels,
+                               size_t channels, size_t groups, float eps,
+                               enum pm_activation activation);
+
+void plain_geglu_backward(float *grad_x, const float *grad_out, const float *x, size_t rows,
+                          size_t channels);
+
+void plain_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                              const float *q, const float *k, const float *v,
+                              const struct pm_attention_shape *shape);
+
+void plain_resize_nearest_backward(float *grad_x, const float *grad_out, size_t batch,
+                                   size_t height, size_t width, size_t out_height, size_t out_width,
+                                   size_t channels);
 #endif

@@ -116,6 +116,53 @@ struct pm_kernels {
     /** out[rows, Ca + Cb]: the channels of a, then those of b. */
     void (*concat_channels)(float *out, const float *a, size_t a_channels, const float *b,
                             size_t b_channels, size_t rows);
+
+    /* The way back: from grad_out, the gradient of a number with respect to a kernel's output, its
+     * gradient with respect to the kernel's inputs, never to weights. What the derivative depends
+     * on is given again as it was given forward, and whatever only led there is computed anew. */
+
+    /** Of gemm by a, where its epilogue is a bias and a residual at most:
+     *  grad_a[m, k] = epilogue(grad_c[m, n] bᵀ), b[k, n] as packed for gemm. */
+    void (*gemm_backward)(float *grad_a, size_t grad_a_stride, const float *grad_c,
+                          size_t grad_c_stride, const float *packed_b, size_t m, size_t n, size_t k,
+                          const struct pm_epilogue *epilogue);
+
+    /** @param grad_x  [B, Y, X, C]  @param grad_out  [B, Y', X', N]
+     *  @param height, width  Y and X, as given forward */
+    void (*conv_backward)(float *grad_x, const float *grad_out, const struct pm_conv *conv,
+                          size_t batch, size_t height, size_t width, struct pm_arena *scratch);
+
+    /** @param grad_x, grad_out, x  [B, pixels, C]; grad_x may be grad_out
+     *  @param residual  [B, pixels, C] added last, or NULL; may not be grad_x */
+    void (*group_norm_backward)(float *grad_x, const float *grad_out, const float *x,
+                                const float *gamma, const float *beta, const float *residual,
+                                size_t batch, size_t pixels, size_t channels, size_t groups,
+                                float eps, enum pm_activation activation, struct pm_arena *scratch);
+
+    /** @param grad_x, grad_out, x  [rows, C]
+     *  @param residual  [rows, C] added last, or NULL; it and grad_out may be grad_x */
+    void (*layer_norm_backward)(float *grad_x, const float *grad_out, const float *x,
+                                const float *gamma, const float *residual, size_t rows,
+                                size_t channels, float eps);
+
+    /** @param grad_x, x  [rows, 2C]; one may be the other  @param grad_out  [rows, C] */
+    void (*geglu_backward)(float *grad_x, const float *grad_out, const float *x, size_t rows,
+                           size_t channels);
+
+    /** Of attention. The gradients lie as what they belong to, with its strides; grad_out as out.
+     *  @param grad_q  NULL: not wanted */
+    void (*attention_backward)(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                               const float *q, const float *k, const float *v,
+                               const struct pm_attention_shape *shape, struct pm_arena *scratch);
+
+    /** Sizes as given forward. */
+    void (*resize_nearest_backward)(float *grad_x, const float *grad_out, size_t batch,
+                                    size_t height, size_t width, size_t out_height,
+                                    size_t out_width, size_t channels);
+
+    /** grad_out[rows, Ca + Cb] into the part of a and the part of b. */
+    void (*concat_channels_backward)(float *grad_a, size_t a_channels, float *grad_b,
+                                     size_t b_channels, const float *grad_out, size_t rows);
 };
 
 /** The best set for this CPU, chosen once. The environment variable PROMPTMILL_ISA=avx512|avx2|

@@ -132,3 +132,65 @@ void PM_ISA_NAME(conv)(float *out, const float *x, const struct pm_conv *conv,
         convolve_by_patches(&t, batch, scratch);
     scratch->used = mark;
 }
+
+/** Of one tap: to the pixels of a sample under it, out of what each output pixel gives them.
+ *  @param given  [output pixels of the batch, C]  @param rows  of output pixels, all samples */
+static void add_tap(float *grad_x, const float *given, const struct task *t, size_t tap,
+                    size_t rows)
+{
+    const struct pm_conv *conv = t->conv;
+    size_t channels = conv->in, stride = conv->stride, out_height = t->pixels / t->out_width;
+    size_t ky = tap / conv->kernel, kx = tap % conv->kernel, pad = conv->pad_before;
+    size_t threads = pm_threads_for((double)(rows * t->out_width) * (double)channels);
+#pragma omp parallel for num_threads((int)threads) schedule(static)
+    for (size_t row = 0; row < rows; row++) {
+        size_t y = row % out_height * stride + ky;
+        if (y < pad || y - pad >= t->height) continue;
+        float *line = grad_x + (row / out_height * t->height + y - pad) * t->width * channels;
+        for (size_t ox = 0; ox < t->out_width; ox++) {
+            size_t x = ox * stride + kx;
+            if (x < pad || x - pad >= t->width) continue;
+            float *to = line + (x - pad) * channels;
+            const float *from = given + (row * t->out_width + ox) * channels;
+            for (size_t c = 0; c < channels; c++) to[c] += from[c];
+        }
+    }
+}
+
+/** A tap's rows of the packed matrix are a matrix in themselves; an output pixel has one input
+ *  pixel under each tap, so that taps, one after the other, write every pixel once. */
+static void backward_by_taps(float *grad_x, const float *grad_out, const struct task *t,
+                             size_t batch, struct pm_arena *scratch)
+{
+    const struct pm_conv *conv = t->conv;
+    size_t taps = conv->kernel * conv->kernel, rows = batch * t->pixels;
+    float *given = pm_arena_floats(scratch, rows * conv->in);
+    memset(grad_x, 0, batch * t->height * t->width * conv->in * sizeof *grad_x);
+    for (size_t tap = 0; tap < taps; tap++) {
+        pm_gemm_turned(given, conv->in, grad_out, conv->out, conv->packed + tap * conv->in * LANES,
+                       taps * conv->in * LANES, rows, conv->out, conv->in, NULL);
+        add_tap(grad_x, given, t, tap, rows / t->out_width);
+    }
+}
+
+void PM_ISA_NAME(conv_backward)(float *grad_x, const float *grad_out, const struct pm_conv *conv,
+                                size_t batch, size_t height, size_t width, struct pm_arena *scratch)
+{
+    size_t mark = scratch->used, pads = conv->pad_before + conv->pad_after;
+    PM_ASSERT(height + pads >= conv->kernel && width + pads >= conv->kernel);
+    size_t out_height = (height + pads - conv->kernel) / conv->stride + 1;
+    size_t out_width = (width + pads - conv->kernel) / conv->stride + 1;
+    struct task t = {.conv = conv,
+                     .height = height,
+                     .width = width,
+                     .out_width = out_width,
+                     .pixels = out_height * out_width};
+    if (conv->winograd && pm_winograd_pays(height, width))
+        pm_conv_winograd_backward(grad_x, grad_out, conv, batch, height, width, scratch);
+    else if (conv->kernel == 1 && conv->stride == 1 && pads == 0)
+        pm_gemm_backward(grad_x, conv->in, grad_out, conv->out, conv->packed, batch * t.pixels,
+                         conv->out, conv->in, NULL);
+    else
+        backward_by_taps(grad_x, grad_out, &t, batch, scratch);
+    scratch->used = mark;
+}

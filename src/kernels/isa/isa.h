@@ -22,26 +22,54 @@
     X(attention_apply)                                                                             \
     X(token_map)                                                                                   \
     X(resize_nearest)                                                                              \
-    X(concat_channels)
+    X(concat_channels)                                                                             \
+    X(gemm_backward)                                                                               \
+    X(conv_backward)                                                                               \
+    X(group_norm_backward)                                                                         \
+    X(layer_norm_backward)                                                                         \
+    X(geglu_backward)                                                                              \
+    X(attention_backward)                                                                          \
+    X(resize_nearest_backward)                                                                     \
+    X(concat_channels_backward)
 
 #define PM_DECLARE_KERNEL(name) __typeof__(*((struct pm_kernels *)0)->name) PM_ISA_NAME(name);
 PM_EACH_KERNEL(PM_DECLARE_KERNEL)
 
 /* What these files call of each other, each in its own instruction set. */
 #define pm_gemm PM_ISA_NAME(gemm)
+#define pm_gemm_backward PM_ISA_NAME(gemm_backward)
 #define pm_gemm_serial PM_ISA_NAME(gemm_serial)
+#define pm_gemm_turned PM_ISA_NAME(gemm_turned)
+#define pm_gemm_rows PM_ISA_NAME(gemm_rows)
 #define pm_conv_winograd PM_ISA_NAME(conv_winograd)
+#define pm_conv_winograd_backward PM_ISA_NAME(conv_winograd_backward)
 #define pm_winograd_pays PM_ISA_NAME(winograd_pays)
 #define pm_threads_for PM_ISA_NAME(threads_for)
 
 /** gemm on the calling thread alone: for kernels that share out their own work. */
 __typeof__(*((struct pm_kernels *)0)->gemm) pm_gemm_serial;
 
+/** gemm of a b[k, n] that is not packed. Its rows are read in whole vectors of 16 floats: b_stride
+ *  is n rounded up to 16, or more. */
+void pm_gemm_rows(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b,
+                  size_t b_stride, size_t m, size_t n, size_t k,
+                  const struct pm_epilogue *epilogue);
+
+/** gemm_backward of a b whose panels lie panel_floats apart, which is more than its k rows when they
+ *  are some of a larger matrix. */
+void pm_gemm_turned(float *grad_a, size_t grad_a_stride, const float *grad_c, size_t grad_c_stride,
+                    const float *packed_b, size_t panel_floats, size_t m, size_t n, size_t k,
+                    const struct pm_epilogue *epilogue);
+
 /** conv of a 3x3 of stride 1 and padding 1 that has conv->winograd. @param bias  [B, N] with
  *  bias_stride N, [N] with bias_stride 0, or NULL */
 void pm_conv_winograd(float *out, const float *x, const struct pm_conv *conv, const float *bias,
                       size_t bias_stride, const float *residual, size_t batch, size_t height,
                       size_t width, struct pm_arena *scratch);
+
+/** conv_backward of the same. */
+void pm_conv_winograd_backward(float *grad_x, const float *grad_out, const struct pm_conv *conv,
+                               size_t batch, size_t height, size_t width, struct pm_arena *scratch);
 
 /** Is it the faster way for an image of this size? Whatever the batch: it decides the bits. */
 bool pm_winograd_pays(size_t height, size_t width);

@@ -1,6 +1,8 @@
 /** @file simd_avx2.h  16 lanes as two ymm registers. Included by simd.h alone. */
 #ifndef PM_KERNELS_SIMD_AVX2_H
 #define PM_KERNELS_SIMD_AVX2_H
+#include "simd_turn_x86.h"
+
 #include <immintrin.h>
 
 /* A tile of 6 rows by one panel keeps 12 of the 16 registers as sums. */

@@ -1,6 +1,8 @@
 /** @file simd_avx512.h  16 lanes as one zmm register. Included by simd.h alone. */
 #ifndef PM_KERNELS_SIMD_AVX512_H
 #define PM_KERNELS_SIMD_AVX512_H
+#include "simd_turn_x86.h"
+
 #include <immintrin.h>
 
 /* A tile of 12 rows by two panels keeps 24 of the 32 registers as sums. */

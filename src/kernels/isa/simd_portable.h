@@ -126,6 +126,12 @@ ALWAYS_INLINE struct lanes lanes_scale(struct lanes x, struct lanes n)
     EACH_FOUR(scale_four(x.v[i], n.v[i]));
     return r;
 }
+/** to[i][j] = from[j][i], both [16][16] */
+ALWAYS_INLINE void lanes_turn(float *to, const float *from)
+{
+    for (size_t i = 0; i < LANES; i++)
+        for (size_t j = 0; j < LANES; j++) to[i * LANES + j] = from[j * LANES + i];
+}
 /** Lanes 8 apart, then 4, 2, 1: the order of the other instruction sets. */
 ALWAYS_INLINE float lanes_sum(struct lanes x)
 {
