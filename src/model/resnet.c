@@ -38,13 +38,14 @@ bool pm_resnet_load(struct pm_resnet *resnet, struct pm_weights *weights, size_t
     return true;
 }
 
-void pm_resnet_forward(float *y, const float *x, const struct pm_resnet *r, const float *time,
-                       size_t batch, size_t height, size_t width, struct pm_arena *scratch)
+void pm_resnet_forward(float *y, float *middle, const float *x, const struct pm_resnet *r,
+                       const float *time, size_t batch, size_t height, size_t width,
+                       struct pm_arena *scratch)
 {
     const struct pm_kernels *k = pm_kernels();
     size_t mark = scratch->used, pixels = height * width;
     float *normed = pm_arena_floats(scratch, batch * pixels * (r->in > r->out ? r->in : r->out));
-    float *h = pm_arena_floats(scratch, batch * pixels * r->out);
+    float *h = middle ? middle : pm_arena_floats(scratch, batch * pixels * r->out);
 
     float *time_bias = NULL;
     if (r->has_time) {
@@ -62,5 +63,27 @@ void pm_resnet_forward(float *y, const float *x, const struct pm_resnet *r, cons
         residual = y;
     }
     k->conv(y, normed, &r->conv2, NULL, residual, batch, height, width, scratch);
+    scratch->used = mark;
+}
+
+void pm_resnet_backward(float *grad_x, const float *grad_y, const float *x, const float *middle,
+                        const struct pm_resnet *r, size_t batch, size_t height, size_t width,
+                        struct pm_arena *scratch)
+{
+    const struct pm_kernels *k = pm_kernels();
+    size_t mark = scratch->used, pixels = height * width;
+    float *grad_middle = pm_arena_floats(scratch, batch * pixels * r->out);
+    k->conv_backward(grad_middle, grad_y, &r->conv2, batch, height, width, scratch);
+    k->group_norm_backward(grad_middle, grad_middle, middle, r->norm2.gamma, r->norm2.beta, NULL,
+                           batch, pixels, r->out, r->groups, r->eps, PM_SILU, scratch);
+    k->conv_backward(grad_x, grad_middle, &r->conv1, batch, height, width, scratch);
+    const float *residual = grad_y;
+    if (r->has_shortcut) {
+        float *by_shortcut = pm_arena_floats(scratch, batch * pixels * r->in);
+        k->conv_backward(by_shortcut, grad_y, &r->shortcut, batch, height, width, scratch);
+        residual = by_shortcut;
+    }
+    k->group_norm_backward(grad_x, grad_x, x, r->norm1.gamma, r->norm1.beta, residual, batch,
+                           pixels, r->in, r->groups, r->eps, PM_SILU, scratch);
     scratch->used = mark;
 }

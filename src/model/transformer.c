@@ -1,13 +1,11 @@
-#include "pm/model/transformer.h"
+#include "transformer_impl.h"
 
 #include "pm/model/linear.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-
-static const float LAYER_NORM_EPS = 1e-5f, GROUP_NORM_EPS = 1e-6f;
-enum { FEED_ROWS = 256 };
+#include <string.h>
 
 static bool load_block(struct pm_transformer_block *b, struct pm_weights *weights, size_t channels,
                        size_t context_channels, const char *name, struct pm_error *err)
@@ -118,13 +116,13 @@ static void feed_forward(float *x, const struct pm_transformer_block *b, size_t 
 {
     const struct pm_kernels *k = pm_kernels();
     size_t mark = scratch->used, c = channels;
-    float *normed = pm_arena_floats(scratch, FEED_ROWS * c);
-    float *wide = pm_arena_floats(scratch, FEED_ROWS * 8 * c);
-    float *gated = pm_arena_floats(scratch, FEED_ROWS * 4 * c);
-    for (size_t first = 0; first < rows; first += FEED_ROWS) {
-        size_t count = rows - first < FEED_ROWS ? rows - first : FEED_ROWS;
+    float *normed = pm_arena_floats(scratch, PM_FEED_ROWS * c);
+    float *wide = pm_arena_floats(scratch, PM_FEED_ROWS * 8 * c);
+    float *gated = pm_arena_floats(scratch, PM_FEED_ROWS * 4 * c);
+    for (size_t first = 0; first < rows; first += PM_FEED_ROWS) {
+        size_t count = rows - first < PM_FEED_ROWS ? rows - first : PM_FEED_ROWS;
         float *part = x + first * c;
-        k->layer_norm(normed, part, b->norm3.gamma, b->norm3.beta, count, c, LAYER_NORM_EPS);
+        k->layer_norm(normed, part, b->norm3.gamma, b->norm3.beta, count, c, PM_LAYER_NORM_EPS);
         pm_linear_forward(wide, normed, &b->feed_in, count, PM_IDENTITY, NULL);
         k->geglu(gated, wide, count, 4 * c);
         pm_linear_forward(part, gated, &b->feed_out, count, PM_IDENTITY, part);
@@ -132,49 +130,85 @@ static void feed_forward(float *x, const struct pm_transformer_block *b, size_t 
     scratch->used = mark;
 }
 
-static void block_forward(float *x, const struct pm_transformer *t,
-                          const struct pm_transformer_block *b, const float *kv, size_t batch,
-                          size_t pixels, size_t tokens, const struct pm_attention_hook *hook,
-                          struct pm_attention_site *site, struct pm_arena *scratch)
+struct pm_attention_shape pm_transformer_attention(const struct pm_transformer *t, size_t batch,
+                                                   size_t pixels, size_t tokens)
+{
+    size_t c = t->channels, head_size = c / t->heads;
+    struct pm_attention_shape shape = {
+        .batch = batch,
+        .heads = t->heads,
+        .head_size = head_size,
+        .queries = pixels,
+        .keys = tokens ? tokens : pixels,
+        .q_stride = tokens ? c : 3 * c,
+        .k_stride = tokens ? 2 * c : 3 * c,
+        .v_stride = tokens ? 2 * c : 3 * c,
+        .out_stride = c,
+        .scale = 1.0f / sqrtf((float)head_size),
+    };
+    return shape;
+}
+
+/** @param kept  [n], or NULL: nowhere */
+static void keep(float *kept, const float *x, size_t n)
+{
+    if (kept) memcpy(kept, x, n * sizeof *x);
+}
+
+static void block_forward(float *x, const struct pm_transformer_block_record *record,
+                          const struct pm_transformer *t, const struct pm_transformer_block *b,
+                          const float *kv, size_t batch, size_t pixels, size_t tokens,
+                          const struct pm_attention_hook *hook, struct pm_attention_site *site,
+                          struct pm_arena *scratch)
 {
     const struct pm_kernels *k = pm_kernels();
     size_t mark = scratch->used, c = t->channels, rows = batch * pixels;
     float *normed = pm_arena_floats(scratch, rows * c);
     float *attended = pm_arena_floats(scratch, rows * c);
-    float *wide = pm_arena_floats(scratch, rows * 3 * c);
-    struct pm_attention_shape shape = {
-        .batch = batch,
-        .heads = t->heads,
-        .head_size = c / t->heads,
-        .queries = pixels,
-        .out_stride = c,
-    };
-    shape.scale = 1.0f / sqrtf((float)shape.head_size);
+    float *qkv = record->qkv ? record->qkv : pm_arena_floats(scratch, rows * 3 * c);
+    float *q = record->cross_q ? record->cross_q : qkv;
 
-    struct pm_attention_shape self = shape;
-    self.keys = pixels;
-    self.q_stride = self.k_stride = self.v_stride = 3 * c;
-    k->layer_norm(normed, x, b->norm1.gamma, b->norm1.beta, rows, c, LAYER_NORM_EPS);
-    pm_linear_forward(wide, normed, &b->self_qkv, rows, PM_IDENTITY, NULL);
+    struct pm_attention_shape self = pm_transformer_attention(t, batch, pixels, 0);
+    keep(record->before_self, x, rows * c);
+    k->layer_norm(normed, x, b->norm1.gamma, b->norm1.beta, rows, c, PM_LAYER_NORM_EPS);
+    pm_linear_forward(qkv, normed, &b->self_qkv, rows, PM_IDENTITY, NULL);
     site->is_cross = false;
-    observed_attention(attended, wide, wide + c, wide + 2 * c, &self, hook, site, scratch);
+    observed_attention(attended, qkv, qkv + c, qkv + 2 * c, &self, hook, site, scratch);
     pm_linear_forward(x, attended, &b->self_out, rows, PM_IDENTITY, x);
 
-    struct pm_attention_shape cross = shape;
-    cross.keys = tokens;
-    cross.q_stride = c;
-    cross.k_stride = cross.v_stride = 2 * c;
-    k->layer_norm(normed, x, b->norm2.gamma, b->norm2.beta, rows, c, LAYER_NORM_EPS);
-    pm_linear_forward(wide, normed, &b->cross_q, rows, PM_IDENTITY, NULL);
+    struct pm_attention_shape cross = pm_transformer_attention(t, batch, pixels, tokens);
+    keep(record->before_cross, x, rows * c);
+    k->layer_norm(normed, x, b->norm2.gamma, b->norm2.beta, rows, c, PM_LAYER_NORM_EPS);
+    pm_linear_forward(q, normed, &b->cross_q, rows, PM_IDENTITY, NULL);
     site->is_cross = true;
-    observed_attention(attended, wide, kv, kv + c, &cross, hook, site, scratch);
+    observed_attention(attended, q, kv, kv + c, &cross, hook, site, scratch);
     pm_linear_forward(x, attended, &b->cross_out, rows, PM_IDENTITY, x);
 
+    keep(record->before_feed, x, rows * c);
     feed_forward(x, b, rows, c, scratch);
     scratch->used = mark;
 }
 
-void pm_transformer_forward(float *x, const struct pm_transformer *t, const float *kv, size_t batch,
+struct pm_transformer_record pm_transformer_record_make(const struct pm_transformer *t,
+                                                        size_t batch, size_t height, size_t width,
+                                                        struct pm_arena *arena)
+{
+    size_t floats = batch * height * width * t->channels;
+    struct pm_transformer_record record = {
+        .x = pm_arena_floats(arena, floats),
+        .blocks = pm_arena_bytes(arena, t->depth * sizeof *record.blocks)};
+    for (size_t i = 0; i < t->depth; i++)
+        record.blocks[i] =
+            (struct pm_transformer_block_record){.before_self = pm_arena_floats(arena, floats),
+                                                 .before_cross = pm_arena_floats(arena, floats),
+                                                 .before_feed = pm_arena_floats(arena, floats),
+                                                 .qkv = pm_arena_floats(arena, 3 * floats),
+                                                 .cross_q = pm_arena_floats(arena, floats)};
+    return record;
+}
+
+void pm_transformer_forward(float *x, struct pm_transformer_record *record,
+                            const struct pm_transformer *t, const float *kv, size_t batch,
                             size_t height, size_t width, size_t tokens,
                             const struct pm_attention_hook *hook, struct pm_attention_site *site,
                             struct pm_arena *scratch)
@@ -182,16 +216,22 @@ void pm_transformer_forward(float *x, const struct pm_transformer *t, const floa
     size_t mark = scratch->used, pixels = height * width, rows = batch * pixels;
     float *normed = pm_arena_floats(scratch, rows * t->channels);
     float *h = pm_arena_floats(scratch, rows * t->channels);
+    const struct pm_transformer_block_record nowhere = {0};
+    if (record) {
+        record->kv = kv;
+        keep(record->x, x, rows * t->channels);
+    }
     site->heads = t->heads;
     site->height = height;
     site->width = width;
     site->samples = hook ? hook->samples : 0;
     pm_kernels()->group_norm(normed, x, t->norm.gamma, t->norm.beta, batch, pixels, t->channels,
-                             t->groups, GROUP_NORM_EPS, PM_IDENTITY, scratch);
+                             t->groups, PM_GROUP_NORM_EPS, PM_IDENTITY, scratch);
     pm_linear_forward(h, normed, &t->proj_in, rows, PM_IDENTITY, NULL);
     for (size_t i = 0; i < t->depth; i++)
-        block_forward(h, t, &t->blocks[i], kv + i * batch * tokens * 2 * t->channels, batch, pixels,
-                      tokens, hook, site, scratch);
+        block_forward(h, record ? &record->blocks[i] : &nowhere, t, &t->blocks[i],
+                      kv + i * batch * tokens * 2 * t->channels, batch, pixels, tokens, hook, site,
+                      scratch);
     pm_linear_forward(x, h, &t->proj_out, rows, PM_IDENTITY, x);
     scratch->used = mark;
 }

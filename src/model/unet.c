@@ -1,6 +1,6 @@
-#include "pm/model/unet.h"
-
 #include "pm/model/linear.h"
+
+#include "unet_step.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,6 +26,8 @@ struct pass {
     struct feature skips[MAX_SKIPS];
     size_t skip_count;
     struct pm_arena *scratch;
+    struct pm_unet_record *record;  /* or NULL */
+    struct pm_unet_step unrecorded; /* the operation that is on, where there is none */
 };
 
 /* A side after so many convolutions of stride 2: halves, rounded up. */
@@ -157,20 +159,72 @@ static void report(const struct pass *p, const struct feature *f, const char *bl
     p->hook->on_feature(p->hook->self, name, f->x, p->batch, f->height, f->width, f->channels);
 }
 
+/* Adds an operation to the record, or to one that is thrown away. */
+static struct pm_unet_step *note(struct pass *p, enum pm_unet_operation operation,
+                                 const struct feature *in)
+{
+    struct pm_unet_step *step =
+        p->record ? pm_arena_bytes(p->scratch, sizeof *step) : &p->unrecorded;
+    *step = (struct pm_unet_step){.before = p->record ? p->record->last : NULL,
+                                  .operation = operation,
+                                  .x = in->x,
+                                  .height = in->height,
+                                  .width = in->width,
+                                  .channels = in->channels};
+    if (p->record) p->record->last = step;
+    return step;
+}
+
+static void convolve(struct pass *p, float *out, const struct pm_conv *conv,
+                     const struct feature *in)
+{
+    note(p, PM_UNET_CONV, in)->conv = conv;
+    pm_kernels()->conv(out, in->x, conv, NULL, NULL, p->batch, in->height, in->width, p->scratch);
+}
+
+static struct feature run_conv(struct pass *p, const struct pm_conv *conv, struct feature in)
+{
+    bool halves = conv->stride == 2;
+    struct feature out =
+        feature_make(p, halved(in.height, halves), halved(in.width, halves), conv->out);
+    convolve(p, out.x, conv, &in);
+    return out;
+}
+
 static struct feature run_resnet(struct pass *p, const struct pm_resnet *resnet, struct feature in)
 {
     struct feature out = feature_make(p, in.height, in.width, resnet->out);
-    pm_resnet_forward(out.x, in.x, resnet, p->time, p->batch, in.height, in.width, p->scratch);
+    float *middle = p->record ? feature_make(p, in.height, in.width, resnet->out).x : NULL;
+    struct pm_unet_step *step = note(p, PM_UNET_RESNET, &in);
+    step->resnet = resnet;
+    step->middle = middle;
+    pm_resnet_forward(out.x, middle, in.x, resnet, p->time, p->batch, in.height, in.width,
+                      p->scratch);
     return out;
 }
 
 static void run_transformer(struct pass *p, const struct pm_transformer *t, struct feature f,
                             enum pm_unet_place place)
 {
+    struct pm_transformer_record *record = NULL;
     p->site.place = place;
-    pm_transformer_forward(f.x, t, p->kv, p->batch, f.height, f.width, p->context->tokens, p->hook,
-                           &p->site, p->scratch);
+    if (p->record) {
+        struct pm_unet_step *step = note(p, PM_UNET_TRANSFORMER, &f);
+        step->transformer = t;
+        step->transformer_record =
+            pm_transformer_record_make(t, p->batch, f.height, f.width, p->scratch);
+        record = &step->transformer_record;
+        if (!p->record->first_transformer) p->record->first_transformer = step;
+    }
+    pm_transformer_forward(f.x, record, t, p->kv, p->batch, f.height, f.width, p->context->tokens,
+                           p->hook, &p->site, p->scratch);
     p->kv += t->depth * p->batch * p->context->tokens * 2 * t->channels;
+}
+
+static void keep_for_up(struct pass *p, struct feature f)
+{
+    note(p, PM_UNET_SKIP, &f);
+    p->skips[p->skip_count++] = f;
 }
 
 static struct feature run_down(struct pass *p, const struct pm_unet_block *block, struct feature f)
@@ -178,14 +232,11 @@ static struct feature run_down(struct pass *p, const struct pm_unet_block *block
     for (size_t i = 0; i < block->layers; i++) {
         f = run_resnet(p, &block->resnets[i], f);
         if (block->attends) run_transformer(p, &block->transformers[i], f, PM_DOWN);
-        p->skips[p->skip_count++] = f;
+        keep_for_up(p, f);
     }
     if (block->resamples) {
-        struct feature half = feature_make(p, halved(f.height, 1), halved(f.width, 1), f.channels);
-        pm_kernels()->conv(half.x, f.x, &block->resample, NULL, NULL, p->batch, f.height, f.width,
-                           p->scratch);
-        f = half;
-        p->skips[p->skip_count++] = f;
+        f = run_conv(p, &block->resample, f);
+        keep_for_up(p, f);
     }
     return f;
 }
@@ -202,6 +253,7 @@ static struct feature run_up(struct pass *p, const struct pm_unet_block *block, 
     for (size_t i = 0; i < block->layers; i++) {
         struct feature skip = p->skips[--p->skip_count];
         struct feature both = feature_make(p, f.height, f.width, f.channels + skip.channels);
+        note(p, PM_UNET_CONCAT, &f)->skip_channels = skip.channels;
         pm_kernels()->concat_channels(both.x, f.x, f.channels, skip.x, skip.channels,
                                       p->batch * f.height * f.width);
         f = run_resnet(p, &block->resnets[i], both);
@@ -211,21 +263,48 @@ static struct feature run_up(struct pass *p, const struct pm_unet_block *block, 
     /* to the size of the level above: twice this one's, or one less */
     struct feature above = p->skips[p->skip_count - 1];
     struct feature larger = feature_make(p, above.height, above.width, f.channels);
-    struct feature out = feature_make(p, above.height, above.width, f.channels);
+    struct pm_unet_step *step = note(p, PM_UNET_RESIZE, &f);
+    step->out_height = above.height;
+    step->out_width = above.width;
     pm_kernels()->resize_nearest(larger.x, f.x, p->batch, f.height, f.width, above.height,
                                  above.width, f.channels);
-    pm_kernels()->conv(out.x, larger.x, &block->resample, NULL, NULL, p->batch, above.height,
-                       above.width, p->scratch);
-    return out;
+    return run_conv(p, &block->resample, larger);
+}
+
+/* All of a pass, into memory that stays taken. */
+static void run(float *out, struct pass *p, const float *latents, float timestep)
+{
+    const struct pm_unet *unet = p->unet;
+    const struct pm_unet_config *c = &unet->config;
+    size_t height = p->site.latent_height, width = p->site.latent_width;
+    embed_time(p, timestep);
+    struct feature f = feature_make(p, height, width, c->in_channels);
+    memcpy(f.x, latents, p->batch * height * width * c->in_channels * sizeof *latents);
+    f = run_conv(p, &unet->conv_in, f);
+    report(p, &f, "conv_in", NO_INDEX);
+    keep_for_up(p, f);
+    for (size_t i = 0; i < c->levels; i++) {
+        f = run_down(p, &unet->down[i], f);
+        report(p, &f, "down_blocks", (int)i);
+    }
+    f = run_mid(p, &unet->mid, f);
+    report(p, &f, "mid_block", NO_INDEX);
+    for (size_t i = 0; i < c->levels; i++) {
+        f = run_up(p, &unet->up[i], f);
+        report(p, &f, "up_blocks", (int)i);
+    }
+    struct feature normed = feature_make(p, height, width, f.channels);
+    note(p, PM_UNET_NORM, &f);
+    pm_kernels()->group_norm(normed.x, f.x, unet->norm_out.gamma, unet->norm_out.beta, p->batch,
+                             height * width, f.channels, c->groups, c->eps, PM_SILU, p->scratch);
+    convolve(p, out, &unet->conv_out, &normed);
 }
 
 void pm_unet_forward(float *out, const struct pm_unet *unet, const float *latents, float timestep,
                      const struct pm_unet_context *context, size_t height, size_t width,
                      const struct pm_attention_hook *hook, struct pm_arena *scratch)
 {
-    const struct pm_kernels *k = pm_kernels();
-    const struct pm_unet_config *c = &unet->config;
-    size_t mark = scratch->used, levels = c->levels;
+    size_t mark = scratch->used;
     struct pass p = {.unet = unet,
                      .batch = context->batch,
                      .context = context,
@@ -233,24 +312,24 @@ void pm_unet_forward(float *out, const struct pm_unet *unet, const float *latent
                      .hook = hook,
                      .site = {.latent_height = height, .latent_width = width},
                      .scratch = scratch};
-    embed_time(&p, timestep);
-
-    struct feature f = feature_make(&p, height, width, c->channels[0]);
-    k->conv(f.x, latents, &unet->conv_in, NULL, NULL, p.batch, height, width, scratch);
-    report(&p, &f, "conv_in", NO_INDEX);
-    p.skips[p.skip_count++] = f;
-    for (size_t i = 0; i < levels; i++) {
-        f = run_down(&p, &unet->down[i], f);
-        report(&p, &f, "down_blocks", (int)i);
-    }
-    f = run_mid(&p, &unet->mid, f);
-    report(&p, &f, "mid_block", NO_INDEX);
-    for (size_t i = 0; i < levels; i++) {
-        f = run_up(&p, &unet->up[i], f);
-        report(&p, &f, "up_blocks", (int)i);
-    }
-    k->group_norm(f.x, f.x, unet->norm_out.gamma, unet->norm_out.beta, p.batch, height * width,
-                  c->channels[0], c->groups, c->eps, PM_SILU, scratch);
-    k->conv(out, f.x, &unet->conv_out, NULL, NULL, p.batch, height, width, scratch);
+    run(out, &p, latents, timestep);
     scratch->used = mark;
+}
+
+void pm_unet_forward_recorded(float *out, struct pm_unet_record *record, const struct pm_unet *unet,
+                              const float *latents, float timestep, const float *context,
+                              size_t batch, size_t tokens, size_t height, size_t width,
+                              struct pm_arena *arena)
+{
+    *record = (struct pm_unet_record){
+        .unet = unet, .batch = batch, .tokens = tokens, .height = height, .width = width};
+    struct pm_unet_context kv = pm_unet_context_make(unet, context, batch, tokens, arena);
+    struct pass p = {.unet = unet,
+                     .batch = batch,
+                     .context = &kv,
+                     .kv = kv.kv,
+                     .site = {.latent_height = height, .latent_width = width},
+                     .scratch = arena,
+                     .record = record};
+    run(out, &p, latents, timestep);
 }

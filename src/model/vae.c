@@ -35,7 +35,7 @@ static struct feature run_resnet(struct feature in, const struct pm_resnet *resn
                                  struct pm_arena *scratch)
 {
     struct feature out = feature_make(scratch, batch, in.height, in.width, resnet->out);
-    pm_resnet_forward(out.x, in.x, resnet, NULL, batch, in.height, in.width, scratch);
+    pm_resnet_forward(out.x, NULL, in.x, resnet, NULL, batch, in.height, in.width, scratch);
     return out;
 }
 

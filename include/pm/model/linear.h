@@ -7,4 +7,9 @@
  *  @param residual  [rows, out], or NULL; may be y itself */
 void pm_linear_forward(float *y, const float *x, const struct pm_linear *linear, size_t rows,
                        enum pm_activation activation, const float *residual);
+
+/** The gradient by x. @param grad_x  [rows, in]  @param grad_y  [rows, out], of y without activation
+ *  @param residual  [rows, in] added to it, or NULL; may be grad_x itself */
+void pm_linear_backward(float *grad_x, const float *grad_y, const struct pm_linear *linear,
+                        size_t rows, const float *residual);
 #endif

@@ -23,9 +23,18 @@ PM_MUST_CHECK bool pm_resnet_load(struct pm_resnet *resnet, struct pm_weights *w
                                   struct pm_error *err, const char *format, ...)
     PM_NAME_FORMAT(9, 10);
 
-/** @param y     [B, height, width, out]
- *  @param x     [B, height, width, in]
- *  @param time  [B, time channels], SiLU already applied; NULL for a VAE's block */
-void pm_resnet_forward(float *y, const float *x, const struct pm_resnet *resnet, const float *time,
-                       size_t batch, size_t height, size_t width, struct pm_arena *scratch);
+/** @param y       [B, height, width, out]
+ *  @param middle  [B, height, width, out]: what the first convolution gave, for the way back; NULL
+ *                 where there is none
+ *  @param x       [B, height, width, in]
+ *  @param time    [B, time channels], SiLU already applied; NULL for a VAE's block */
+void pm_resnet_forward(float *y, float *middle, const float *x, const struct pm_resnet *resnet,
+                       const float *time, size_t batch, size_t height, size_t width,
+                       struct pm_arena *scratch);
+
+/** The gradient by x; x and middle as they went in and came out.
+ *  @param grad_x  [B, height, width, in]  @param grad_y  [B, height, width, out] */
+void pm_resnet_backward(float *grad_x, const float *grad_y, const float *x, const float *middle,
+                        const struct pm_resnet *resnet, size_t batch, size_t height, size_t width,
+                        struct pm_arena *scratch);
 #endif

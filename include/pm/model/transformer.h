@@ -33,12 +33,40 @@ PM_MUST_CHECK bool pm_transformer_load(struct pm_transformer *transformer,
 void pm_transformer_context(float *kv, const struct pm_transformer *transformer,
                             const float *context, size_t batch, size_t tokens);
 
+/** What a block's way back needs and what would be dear to compute again, [B * pixels] rows each. */
+struct pm_transformer_block_record {
+    float *before_self, *before_cross, *before_feed; /* [C]: what the three norms were given */
+    float *qkv, *cross_q;                            /* [3C], [C] */
+};
+
+struct pm_transformer_record {
+    float *x;                                   /* [B, height, width, C] as it came */
+    struct pm_transformer_block_record *blocks; /* [depth] */
+    const float *kv;
+};
+
+/** Room for a record, to be filled by a forward pass; taken from @p arena. */
+struct pm_transformer_record pm_transformer_record_make(const struct pm_transformer *transformer,
+                                                        size_t batch, size_t height, size_t width,
+                                                        struct pm_arena *arena);
+
 /** In place on x [B, height, width, C].
- *  @param kv    from pm_transformer_context
+ *  @param record  filled for the way back, or NULL
+ *  @param kv    from pm_transformer_context; a record borrows it
  *  @param site  the place and latent size are set; its layer counts on
  *  @param hook  NULL: nobody looks */
-void pm_transformer_forward(float *x, const struct pm_transformer *transformer, const float *kv,
-                            size_t batch, size_t height, size_t width, size_t tokens,
+void pm_transformer_forward(float *x, struct pm_transformer_record *record,
+                            const struct pm_transformer *transformer, const float *kv, size_t batch,
+                            size_t height, size_t width, size_t tokens,
                             const struct pm_attention_hook *hook, struct pm_attention_site *site,
                             struct pm_arena *scratch);
+
+/** The gradients by x and by the text, through the attention that nobody looked at or changed.
+ *  @param grad_context  [B, tokens, context channels], which it is added to
+ *  @param grad_x  [B, height, width, C], or NULL: not wanted, and not computed
+ *  @param grad_y  [B, height, width, C], by what x became */
+void pm_transformer_backward(float *grad_context, float *grad_x, const float *grad_y,
+                             const struct pm_transformer_record *record,
+                             const struct pm_transformer *transformer, size_t batch, size_t height,
+                             size_t width, size_t tokens, struct pm_arena *scratch);
 #endif

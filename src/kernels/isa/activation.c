@@ -37,20 +37,25 @@ void PM_ISA_NAME(geglu)(float *out, const float *x, size_t rows, size_t channels
     }
 }
 
+static void row_backward(float *grad_x, const float *grad_out, const float *x, size_t channels)
+{
+    const float *value = x, *gate = x + channels;
+    float *to_value = grad_x, *to_gate = grad_x + channels;
+    for (size_t c = 0; c < channels; c += LANES) {
+        size_t n = smaller(LANES, channels - c);
+        struct lanes grad = lanes_load_up_to(grad_out + c, n);
+        struct lanes v = lanes_load_up_to(value + c, n), g = lanes_load_up_to(gate + c, n);
+        lanes_store_up_to(to_value + c, lanes_mul(grad, lanes_gelu(g)), n);
+        lanes_store_up_to(to_gate + c, lanes_mul(lanes_mul(grad, v), lanes_gelu_slope(g)), n);
+    }
+}
+
 void PM_ISA_NAME(geglu_backward)(float *grad_x, const float *grad_out, const float *x, size_t rows,
                                  size_t channels)
 {
     size_t threads = pm_threads_for(2.0 * FLOPS_PER_ACTIVATION * (double)rows * (double)channels);
 #pragma omp parallel for num_threads((int)threads) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-        const float *value = x + r * 2 * channels, *gate = value + channels;
-        float *to_value = grad_x + r * 2 * channels, *to_gate = to_value + channels;
-        for (size_t c = 0; c < channels; c += LANES) {
-            size_t n = smaller(LANES, channels - c);
-            struct lanes grad = lanes_load_up_to(grad_out + r * channels + c, n);
-            struct lanes v = lanes_load_up_to(value + c, n), g = lanes_load_up_to(gate + c, n);
-            lanes_store_up_to(to_value + c, lanes_mul(grad, lanes_gelu(g)), n);
-            lanes_store_up_to(to_gate + c, lanes_mul(lanes_mul(grad, v), lanes_gelu_slope(g)), n);
-        }
-    }
+    for (size_t r = 0; r < rows; r++)
+        row_backward(grad_x + r * 2 * channels, grad_out + r * channels, x + r * 2 * channels,
+                     channels);
 }

@@ -55,8 +55,8 @@ void pm_gemm_rows(float *c, size_t c_stride, const float *a, size_t a_stride, co
                   size_t b_stride, size_t m, size_t n, size_t k,
                   const struct pm_epilogue *epilogue);
 
-/** gemm_backward of a b whose panels lie panel_floats apart, which is more than its k rows when they
- *  are some of a larger matrix. */
+/** gemm_backward of a b whose panels lie panel_floats apart: more than its k rows take, where they
+ *  are some of a larger matrix's. */
 void pm_gemm_turned(float *grad_a, size_t grad_a_stride, const float *grad_c, size_t grad_c_stride,
                     const float *packed_b, size_t panel_floats, size_t m, size_t n, size_t k,
                     const struct pm_epilogue *epilogue);

@@ -1,5 +1,5 @@
-/** @file simd_turn_x86.h  A square of 16 by 16 floats, transposed, in four-lane registers: two
- *  shuffles a cycle of theirs are as fast as wide ones. Included by simd_avx2.h and simd_avx512.h. */
+/** @file simd_turn_x86.h  A square of 16 by 16 floats, transposed, in four-lane registers, whose
+ *  shuffles go two a cycle. Included by simd_avx2.h and simd_avx512.h alone. */
 #ifndef PM_KERNELS_SIMD_TURN_X86_H
 #define PM_KERNELS_SIMD_TURN_X86_H
 #include <immintrin.h>
