@@ -14,7 +14,7 @@ for thing in ball cube star heart fish boat tree house; do
         printf '{"prompt": "a blue %s on a %s", "edit": "replace"}]}\n' $thing $place
     done
 done >"$work/hosts.jsonl"
-printf '{"model": "%s", "manifest": "hosts.jsonl", "steps": 16, "width": 64, "height": 64}\n' \
+printf '{"model": "%s", "manifest": "hosts.jsonl", "steps": 40, "width": 64, "height": 64}\n' \
     "$PWD/models/scenes" >"$config"
 
 # over HOSTS RANKS STORE OPTIONS..., as "n1,n2" 4 a.h5
