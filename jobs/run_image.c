@@ -36,7 +36,7 @@ bool run_image_open(struct pm_real_image *out, struct run *r, const struct pm_re
     unsigned char *pixels = pm_arena_bytes(&r->scratch, height * width * 3);
     bool ok = image_path(path, r->config.manifest, image->path, err) &&
               pm_image_load_fitted(pixels, height, width, path, &fit, err) &&
-              pm_invert_image(&out->inversion, s, prepared, pixels, &r->scratch, err);
+              pm_invert_image(&out->inversion, s, recipe, prepared, pixels, &r->scratch, err);
     out->pixels = pixels;
     if (!ok) r->scratch.used = mark;
     return ok;

@@ -29,14 +29,15 @@ size_t pm_denoise_samples(const struct pm_denoise *d)
     return count_guided(d) + d->prompts;
 }
 
-static struct pm_unet_context make_context(const struct loop *l)
+/* @param uncond  of the step at hand */
+static struct pm_unet_context make_context(const struct loop *l, const float *uncond)
 {
     const struct pm_denoise *d = l->d;
     size_t floats = PM_TOKENS * d->unet->config.context_channels;
     size_t batch = l->guided + d->prompts;
     float *context = pm_arena_floats(l->scratch, batch * floats), *next = context;
     for (size_t p = 0; p < l->guided; p++, next += floats)
-        memcpy(next, d->uncond, floats * sizeof *next);
+        memcpy(next, uncond, floats * sizeof *next);
     memcpy(next, d->cond, d->prompts * floats * sizeof *next);
     return pm_unet_context_make(d->unet, context, batch, PM_TOKENS, l->scratch);
 }
@@ -87,13 +88,21 @@ static void record(const struct loop *l, const float *latents, size_t level)
 }
 
 static void run_step(const struct loop *l, float *latents, size_t evaluation,
-                     const struct pm_unet_context *context, struct pm_schedule_state *state)
+                     const struct pm_unet_context *shared, struct pm_schedule_state *state)
 {
     const struct pm_denoise *d = l->d;
+    const struct pm_trajectory *t = &d->trajectory;
     struct pm_attention_hook *hook = d->hook;
     size_t mark = l->scratch->used;
+    struct pm_unet_context own;
+    if (t->tune || t->uncond) {
+        size_t floats = PM_TOKENS * d->unet->config.context_channels;
+        own = make_context(l, t->tune ? t->tune(t->tune_self, evaluation, latents)
+                                      : t->uncond + evaluation * floats);
+        shared = &own;
+    }
     if (hook && hook->begin_step) hook->begin_step(hook->self, evaluation);
-    const float *output = predict(l, latents, evaluation, context);
+    const float *output = predict(l, latents, evaluation, shared);
     take_step(l, latents, output, evaluation, state);
     if (hook && hook->end_step) hook->end_step(hook->self, evaluation, latents);
     record(l, latents, d->towards_noise ? evaluation : evaluation + 1);
@@ -114,7 +123,8 @@ bool pm_denoise(float *latents, const struct pm_denoise *d, struct pm_arena *scr
     struct pm_schedule_state state = pm_schedule_state_make(schedule, d->prompts * l.n, scratch);
     l.batch = pm_arena_floats(scratch, (l.guided + d->prompts) * l.n);
     l.output = pm_arena_floats(scratch, (l.guided + d->prompts) * l.n);
-    struct pm_unet_context context = make_context(&l);
+    struct pm_unet_context shared = {0};
+    if (!d->trajectory.uncond && !d->trajectory.tune) shared = make_context(&l, d->uncond);
     if (d->hook) {
         d->hook->first_sample = l.guided;
         d->hook->samples = d->prompts;
@@ -125,7 +135,7 @@ bool pm_denoise(float *latents, const struct pm_denoise *d, struct pm_arena *scr
     bool ok = true;
     for (size_t step = 0; ok && step < evaluations; step++) {
         size_t evaluation = d->towards_noise ? evaluations - 1 - step : step;
-        run_step(&l, latents, evaluation, &context, &state);
+        run_step(&l, latents, evaluation, &shared, &state);
         if (!all_finite(latents, d->prompts * l.n))
             ok = pm_fail(
                 err, PM_E_NUMERIC, "the latents are not finite after step %zu%s (timestep %zu)",

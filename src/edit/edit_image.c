@@ -146,6 +146,10 @@ static void set_guidance(struct pm_denoise *denoise, const struct pass *p)
         break;
     case PM_INVERSION_DDIM:
         break;
+    case PM_INVERSION_NULL_TEXT:
+        PM_ASSERT(p->real->inversion.uncond);
+        denoise->trajectory.uncond = p->real->inversion.uncond;
+        break;
     case PM_INVERSION_NEGATIVE_PROMPT: /* then the source's guidance cancels out */
         denoise->uncond = denoise->cond;
         denoise->source_is_unguided = true;
@@ -272,6 +276,13 @@ bool pm_edit_image(const struct pm_edit_settings *settings, const struct pm_reci
     return ok;
 }
 
+/* Of one evaluation of the schedule. A pass and its gradient count as three samples. */
+static size_t inversion_cost(const struct pm_image_recipe *image)
+{
+    if (!image->path) return 0;
+    return image->method == PM_INVERSION_NULL_TEXT ? 4 + 3 * image->null_text.inner_steps : 1;
+}
+
 size_t pm_edit_cost(const struct pm_edit_settings *settings, const struct pm_recipe *recipe,
                     const struct pm_prepared *prepared)
 {
@@ -282,6 +293,6 @@ size_t pm_edit_cost(const struct pm_edit_settings *settings, const struct pm_rec
     size_t passes = good ? (good + settings->targets_per_pass - 1) / settings->targets_per_pass : 1;
     bool follows = image->path && (image->method == PM_INVERSION_DIRECT ||
                                    image->method == PM_INVERSION_NEGATIVE_PROMPT);
-    return (good * halves + passes * (follows ? 1 : halves) + (image->path ? 1 : 0)) *
+    return (good * halves + passes * (follows ? 1 : halves) + inversion_cost(image)) *
            settings->schedule->evaluations;
 }

@@ -1,7 +1,7 @@
 #include "pm/edit/invert_image.h"
 
 #include "encode.h"
-#include "pm/diffusion/denoise.h"
+#include "pm/diffusion/null_text.h"
 
 static size_t latent_floats(const struct pm_edit_settings *s)
 {
@@ -27,13 +27,15 @@ static void encode_image(float *latent, const struct pm_edit_settings *s,
 }
 
 bool pm_invert_image(struct pm_inversion *out, const struct pm_edit_settings *s,
-                     const struct pm_prepared *prepared, const unsigned char *pixels,
-                     struct pm_arena *arena, struct pm_error *err)
+                     const struct pm_recipe *recipe, const struct pm_prepared *prepared,
+                     const unsigned char *pixels, struct pm_arena *arena, struct pm_error *err)
 {
     size_t before = arena->used, n = latent_floats(s), channels = s->model->unet.config.in_channels;
     size_t levels = s->schedule->evaluations + 1;
     size_t context = PM_TOKENS * s->model->unet.config.context_channels;
     float *kept = pm_arena_floats(arena, levels * n);
+    bool is_null_text = recipe->image.method == PM_INVERSION_NULL_TEXT;
+    float *embeddings = is_null_text ? pm_arena_floats(arena, (levels - 1) * context) : NULL;
     size_t mark = arena->used;
     float *trajectory = pm_arena_floats(arena, levels * n), *latent = pm_arena_floats(arena, n);
     float *uncond = pm_arena_floats(arena, context), *cond = pm_arena_floats(arena, context);
@@ -51,9 +53,16 @@ bool pm_invert_image(struct pm_inversion *out, const struct pm_edit_settings *s,
     bool ok = pm_encode_prompts(uncond, cond, s, &source, 1, arena, err);
     encode_image(latent, s, pixels, arena);
     ok = ok && pm_denoise(latent, &denoise, arena, err);
+    if (ok && is_null_text) {
+        denoise.towards_noise = false;
+        denoise.guidance_scale = s->guidance_scale;
+        denoise.trajectory = (struct pm_trajectory){0};
+        ok = pm_null_text_optimise(embeddings, NULL, trajectory, &denoise, &recipe->image.null_text,
+                                   arena, err);
+    }
     for (size_t i = 0; ok && i < levels; i++)
         pm_to_channels_first(kept + i * n, trajectory + i * n, channels, pm_latent_pixels(s));
     arena->used = ok ? mark : before;
-    *out = (struct pm_inversion){.latents = kept};
+    *out = (struct pm_inversion){.latents = kept, .uncond = embeddings};
     return ok;
 }

@@ -122,11 +122,19 @@ static bool prepare_target(struct pm_prepared_target *out, const struct pm_targe
 static bool check_inversion(const struct pm_image_recipe *image, const struct pm_schedule *schedule,
                             struct pm_error *err)
 {
+    size_t last = schedule->evaluations - 1;
     if (!image->path) return true;
     if (schedule->sampler != PM_DDIM)
         return pm_fail(
             err, PM_E_INPUT,
             "an \"image\" is inverted by DDIM: set \"scheduler\": \"ddim\" for this run");
+    if (image->method == PM_INVERSION_NULL_TEXT &&
+        (double)last * image->null_text.learning_rate_decay >= 1.0)
+        return pm_fail(
+            err, PM_E_INPUT,
+            "with a \"learning_rate_decay\" of %g the null-text optimisation stands still "
+            "at step %zu of %zu: below %.3g is wanted",
+            image->null_text.learning_rate_decay, last, schedule->evaluations, 1.0 / (double)last);
     return true;
 }
 

@@ -1,7 +1,7 @@
 /* Real pictures against the reference implementations: inversion, reconstruction, and edits. */
 #include "golden.h"
 
-#include "pm/diffusion/denoise.h"
+#include "pm/diffusion/null_text.h"
 #include "pm/edit/edit_image.h"
 
 #include <math.h>
@@ -11,6 +11,9 @@
 /* MANIFEST's table: the largest error of an inverted latent; rms of the error over rms of the data for
  * what is sampled from it. */
 static const double INVERTED_MAX = 5e-4, LAST_RMS = 5e-4, FLIP_MARGIN = 1e-4;
+/* Adam's first update goes by the sign of the gradient, so that elements of the embeddings with none
+ * differ; their rms counts. */
+static const double LOSS_SHARE = 3e-4, EMBEDDING_RMS = 2e-3;
 
 static const char *const inversions[] = {"striped_tree", "dotted_cup", "cactus_at_night"};
 enum { INVERSIONS = sizeof inversions / sizeof *inversions };
@@ -102,7 +105,7 @@ static void open_compared(struct compared *c, const char *name)
                                             .targets_per_pass = 1};
     make_recipe(c, "direct");
     c->real.pixels = c->pixels;
-    assert_ok(pm_invert_image(&c->real.inversion, &c->settings, &c->prepared, c->pixels,
+    assert_ok(pm_invert_image(&c->real.inversion, &c->settings, &c->recipe, &c->prepared, c->pixels,
                               &c->scratch, &err),
               err);
 }
@@ -239,6 +242,83 @@ static void plain_ddims_reconstruction_is_the_references(void **state)
     close_compared(&c);
 }
 
+/* The unconditional embedding, then the source's. */
+static void encode_prompts(struct compared *c, float *contexts)
+{
+    int32_t ids[2 * PM_TOKENS];
+    struct pm_tokens empty;
+    struct pm_error err = {0};
+    assert_ok(pm_tokenize(&empty, model.tokenizer, "", &err), err);
+    memcpy(ids, empty.ids, sizeof empty.ids);
+    memcpy(ids + PM_TOKENS, c->prepared.source.ids, sizeof empty.ids);
+    pm_text_encoder_forward(contexts, &model.text_encoder, ids, 2, NULL, &c->scratch);
+}
+
+static void compare_losses(const struct compared *c, const float *losses, size_t inner_steps)
+{
+    const json_t *expected = parameter(c, "null_losses");
+    assert_int_equal(json_array_size(expected), c->schedule.evaluations);
+    for (size_t step = 0; step < c->schedule.evaluations; step++) {
+        const json_t *of_step = json_array_get(expected, step);
+        for (size_t i = 0; i < inner_steps; i++) {
+            double loss = (double)losses[step * inner_steps + i];
+            if (i >= json_array_size(of_step)) { /* an early stop */
+                assert_true(isnan(loss));
+                continue;
+            }
+            double wanted = json_number_value(json_array_get(of_step, i));
+            if (!(fabs(loss - wanted) < LOSS_SHARE * wanted))
+                fail_msg("step %zu, update %zu: loss %g, not %g", step, i, loss, wanted);
+        }
+    }
+}
+
+/* Of the two with few steps, one of which stops early; the third takes as long as both. */
+static void null_texts_losses_embeddings_and_edit_are_the_references(void **state)
+{
+    if (strcmp(*state, "dotted_cup") == 0) return;
+    struct compared c;
+    struct pm_error err = {0};
+    open_compared(&c, *state);
+    struct pm_null_text settings = pm_null_text_default();
+    settings.inner_steps = (size_t)json_integer_value(parameter(&c, "inner"));
+    settings.epsilon = json_number_value(parameter(&c, "epsilon"));
+    size_t steps = c.schedule.evaluations, n, levels = steps + 1;
+    size_t context = PM_TOKENS * model.text_encoder.channels;
+    float *contexts = pm_arena_floats(&c.scratch, 2 * context);
+    float *trajectory = pm_arena_floats(&c.scratch, levels * LATENT);
+    float *embeddings = pm_arena_floats(&c.scratch, steps * context);
+    float *losses = pm_arena_floats(&c.scratch, steps * settings.inner_steps);
+    fill_nan(embeddings, steps * context);
+    encode_prompts(&c, contexts);
+    for (size_t level = 0; level < levels; level++)
+        for (size_t p = 0; p < SIDE * SIDE; p++)
+            for (size_t k = 0; k < CHANNELS; k++)
+                trajectory[level * LATENT + p * CHANNELS + k] =
+                    c.real.inversion.latents[level * LATENT + k * SIDE * SIDE + p];
+    struct pm_denoise denoise = {.unet = &model.unet,
+                                 .schedule = &c.schedule,
+                                 .guidance_scale = c.settings.guidance_scale,
+                                 .prompts = 1,
+                                 .height = SIDE,
+                                 .width = SIDE,
+                                 .uncond = contexts,
+                                 .cond = contexts + context};
+    assert_ok(pm_null_text_optimise(embeddings, losses, trajectory, &denoise, &settings, &c.scratch,
+                                    &err),
+              err);
+    compare_losses(&c, losses, settings.inner_steps);
+    if (pm_safetensors_find(&c.golden.tensors, "null_embeddings")) {
+        float *expected = golden_floats(&c.golden, &n, "null_embeddings");
+        assert_int_equal(n, steps * context);
+        assert_true(relative_rms(embeddings, expected, n) < EMBEDDING_RMS);
+        test_free(expected);
+    }
+    c.real.inversion.uncond = embeddings;
+    compare_edit(&c, "null-text", "null_edit");
+    close_compared(&c);
+}
+
 /* The offset that direct inversion adds is what a guided step leaves of the way to the inversion. */
 static void guided_steps_miss_the_inversion_by_the_references_offsets(void **state)
 {
@@ -248,14 +328,8 @@ static void guided_steps_miss_the_inversion_by_the_references_offsets(void **sta
     int *steps = golden_ints(&c.golden, &count, "direct.offsets.index");
     float *expected = golden_floats(&c.golden, NULL, "direct.offsets");
     size_t context = PM_TOKENS * model.text_encoder.channels;
-    int32_t ids[2 * PM_TOKENS];
-    struct pm_tokens empty;
-    struct pm_error err = {0};
-    assert_ok(pm_tokenize(&empty, model.tokenizer, "", &err), err);
-    memcpy(ids, empty.ids, sizeof empty.ids);
-    memcpy(ids + PM_TOKENS, c.prepared.source.ids, sizeof empty.ids);
     float *contexts = pm_arena_floats(&c.scratch, 2 * context);
-    pm_text_encoder_forward(contexts, &model.text_encoder, ids, 2, NULL, &c.scratch);
+    encode_prompts(&c, contexts);
     struct pm_unet_context kv =
         pm_unet_context_make(&model.unet, contexts, 2, PM_TOKENS, &c.scratch);
     for (size_t i = 0; i < count; i++) {
@@ -303,6 +377,7 @@ int main(void)
 {
     static const struct CMUnitTest facts[] = {
         cmocka_unit_test(every_recorded_level_of_the_inversion_is_the_references),
+        cmocka_unit_test(null_texts_losses_embeddings_and_edit_are_the_references),
         cmocka_unit_test(plain_ddims_reconstruction_is_the_references),
         cmocka_unit_test(guided_steps_miss_the_inversion_by_the_references_offsets),
         cmocka_unit_test(direct_inversions_edit_is_the_references),

@@ -8,6 +8,7 @@ printf 'no picture' >"$work/images/broken.png"
 cat >"$work/edits.jsonl" <<'END'
 {"id": "direct", "source": "a red fish on a meadow", "image": "images/red-fish.png", "targets": [{"prompt": "a red boat on a meadow", "edit": "replace", "local_blend": {}, "restore": "mask"}, {"prompt": "a red cup on a meadow", "edit": "replace"}]}
 {"id": "drifts", "source": "a photo of a pink cup on a road", "image": "images/pink-cup.jpg", "inversion": "ddim", "crop": {"left": 8}, "targets": [{"prompt": "a photo of a blue cup on a road", "edit": "replace", "local_blend": {"background": "inversion"}}]}
+{"id": "null text", "source": "a red star", "image": "images/red-star.png", "inversion": {"method": "null-text", "inner_steps": 2}, "targets": [{"prompt": "a blue star", "edit": "replace"}]}
 {"id": "no picture", "source": "a red star", "image": "images/broken.png", "targets": [{"prompt": "a red cup", "edit": "replace"}]}
 {"id": "not there", "source": "a red star", "image": "images/none.png", "targets": []}
 {"id": "another size", "source": "a red star", "image": "images/red-star.png", "fit": "exact", "targets": []}

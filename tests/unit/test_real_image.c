@@ -65,7 +65,7 @@ static void keep(void *self, int target, const struct pm_picture *picture)
     if (picture->mask) memcpy(k->mask, picture->mask, sizeof k->mask);
 }
 
-/* Edit the picture. The caller frees the result with test_free. */
+/* Edit the picture. The caller frees the result with test_free. @param inversion  JSON */
 static struct edited *edit(const char *inversion, size_t targets_per_pass, const char *targets)
 {
     struct pm_error err = {0};
@@ -83,7 +83,7 @@ static struct edited *edit(const char *inversion, size_t targets_per_pass, const
     char line[2048];
     snprintf(line, sizeof line,
              "{\"id\": \"x\", \"source\": \"a red ball on a meadow\", \"image\": \"x.png\", "
-             "\"inversion\": \"%s\", \"targets\": [%s]}",
+             "\"inversion\": %s, \"targets\": [%s]}",
              inversion, targets);
     json_t *json = json_loads(line, 0, NULL);
     assert_non_null(json);
@@ -94,7 +94,9 @@ static struct edited *edit(const char *inversion, size_t targets_per_pass, const
         if (prepared.targets[i].error.code) fail_msg("%s", prepared.targets[i].error.message);
     struct edited *e = test_calloc(1, sizeof *e);
     size_t before = scratch.used;
-    assert_ok(pm_invert_image(&real.inversion, &settings, &prepared, pixels, &scratch, &err), err);
+    assert_ok(
+        pm_invert_image(&real.inversion, &settings, &recipe, &prepared, pixels, &scratch, &err),
+        err);
     memcpy(e->inversion, real.inversion.latents, sizeof e->inversion);
     size_t used = scratch.used;
     assert_ok(pm_edit_image(&settings, &recipe, &prepared, &real, keep, e, &scratch, &err), err);
@@ -111,7 +113,7 @@ static struct edited *edit(const char *inversion, size_t targets_per_pass, const
 static void direct_inversions_source_is_its_inversion_to_the_bit(void **state)
 {
     (void)state;
-    struct edited *e = edit("direct", 1, "{" CUBE "}");
+    struct edited *e = edit("\"direct\"", 1, "{" CUBE "}");
     assert_memory_equal(e->pictures[0].x_T, e->inversion, LATENT * sizeof(float));
     assert_memory_equal(e->pictures[0].trajectory, e->inversion + LATENT,
                         STEPS * LATENT * sizeof(float));
@@ -122,18 +124,49 @@ static void direct_inversions_source_is_its_inversion_to_the_bit(void **state)
 static void plain_ddims_source_is_led_away_by_guidance(void **state)
 {
     (void)state;
-    struct edited *e = edit("ddim", 1, "{" CUBE "}");
+    struct edited *e = edit("\"ddim\"", 1, "{" CUBE "}");
     assert_memory_equal(e->pictures[0].x_T, e->inversion, LATENT * sizeof(float));
     const float *last = e->pictures[0].trajectory + (STEPS - 1) * LATENT;
     assert_true(relative_rms(last, e->inversion + STEPS * LATENT, LATENT) > 0.05);
     test_free(e);
 }
 
+static double drift(const struct edited *e)
+{
+    return relative_rms(e->pictures[0].trajectory + (STEPS - 1) * LATENT,
+                        e->inversion + STEPS * LATENT, LATENT);
+}
+
+static void null_text_inversion_leads_the_guided_source_back(void **state)
+{
+    (void)state;
+    struct edited *plain = edit("\"ddim\"", 1, "{" CUBE "}");
+    struct edited *few = edit("{\"method\": \"null-text\", \"inner_steps\": 1}", 1, "{" CUBE "}");
+    struct edited *many = edit("{\"method\": \"null-text\", \"inner_steps\": 8}", 1, "{" CUBE "}");
+    assert_memory_equal(few->inversion, plain->inversion, sizeof plain->inversion);
+    assert_true(drift(few) < drift(plain));
+    assert_true(drift(many) < 0.8 * drift(plain));
+    test_free(plain);
+    test_free(few);
+    test_free(many);
+}
+
+static void null_text_inversion_that_need_not_move_is_plain_ddims(void **state)
+{
+    (void)state;
+    struct edited *plain = edit("\"ddim\"", 1, "{" CUBE "}");
+    struct edited *still =
+        edit("{\"method\": \"null-text\", \"learning_rate\": 0}", 1, "{" CUBE "}");
+    assert_memory_equal(still->pictures, plain->pictures, sizeof plain->pictures);
+    test_free(plain);
+    test_free(still);
+}
+
 /* Guidance between a prompt and itself is none. */
 static void negative_prompt_inversions_target_of_the_same_prompt_is_the_source(void **state)
 {
     (void)state;
-    struct edited *e = edit("negative-prompt", 1, "{" SAME "}");
+    struct edited *e = edit("\"negative-prompt\"", 1, "{" SAME "}");
     assert_memory_equal(e->pictures[0].trajectory, e->pictures[1].trajectory,
                         sizeof e->pictures[0].trajectory);
     assert_memory_equal(e->pictures[0].image, e->pictures[1].image, IMAGE);
@@ -144,7 +177,8 @@ static void targets_do_not_depend_on_their_pass(void **state)
 {
     (void)state;
     static const char targets[] = "{" CUBE ", \"restore\": \"mask\"}, {" SAME "}";
-    struct edited *together = edit("direct", 2, targets), *apart = edit("direct", 1, targets);
+    struct edited *together = edit("\"direct\"", 2, targets),
+                  *apart = edit("\"direct\"", 1, targets);
     for (size_t i = 0; i < 3; i++) {
         assert_memory_equal(together->pictures[i].image, apart->pictures[i].image, IMAGE);
         assert_memory_equal(together->pictures[i].trajectory, apart->pictures[i].trajectory,
@@ -157,7 +191,7 @@ static void targets_do_not_depend_on_their_pass(void **state)
 static void restoring_gives_the_pictures_own_bytes_outside_the_mask(void **state)
 {
     (void)state;
-    struct edited *e = edit("direct", 2,
+    struct edited *e = edit("\"direct\"", 2,
                             "{" CUBE ", \"restore\": {\"feather\": 0, \"threshold\": 0.7}}, "
                             "{" CUBE "}");
     const struct kept *restored = &e->pictures[1], *plain = &e->pictures[2];
@@ -177,7 +211,7 @@ static void restoring_gives_the_pictures_own_bytes_outside_the_mask(void **state
 static void a_blend_against_the_inversion_keeps_it_outside_the_mask(void **state)
 {
     (void)state;
-    struct edited *e = edit("ddim", 1,
+    struct edited *e = edit("\"ddim\"", 1,
                             "{" CUBE ", \"local_blend\": {\"threshold\": 0.7, \"start\": 0, "
                             "\"background\": \"inversion\"}}");
     const float *last = e->pictures[1].trajectory + (STEPS - 1) * LATENT;
@@ -197,6 +231,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(direct_inversions_source_is_its_inversion_to_the_bit),
         cmocka_unit_test(plain_ddims_source_is_led_away_by_guidance),
+        cmocka_unit_test(null_text_inversion_leads_the_guided_source_back),
+        cmocka_unit_test(null_text_inversion_that_need_not_move_is_plain_ddims),
         cmocka_unit_test(negative_prompt_inversions_target_of_the_same_prompt_is_the_source),
         cmocka_unit_test(targets_do_not_depend_on_their_pass),
         cmocka_unit_test(restoring_gives_the_pictures_own_bytes_outside_the_mask),

@@ -399,6 +399,42 @@ static void an_image_is_inverted_directly_unless_it_says_otherwise(void **state)
     pm_recipe_free(&r);
 }
 
+static void null_text_inversion_has_the_references_constants_unless_it_says_otherwise(void **state)
+{
+    (void)state;
+    struct pm_recipe r = read_good(IMAGE_LINE("\"inversion\": \"null-text\", "), NULL);
+    assert_true(r.image.method == PM_INVERSION_NULL_TEXT);
+    assert_int_equal(r.image.null_text.inner_steps, 10);
+    assert_true(r.image.null_text.learning_rate == 0.01 && r.image.null_text.beta1 == 0.9);
+    assert_true(r.image.null_text.epsilon == 1e-5 && r.image.null_text.epsilon_growth == 2e-5);
+    pm_recipe_free(&r);
+    r = read_good(IMAGE_LINE("\"inversion\": {\"method\": \"null-text\", \"inner_steps\": 3, "
+                             "\"epsilon\": 1e-4}, "),
+                  NULL);
+    assert_int_equal(r.image.null_text.inner_steps, 3);
+    assert_true(r.image.null_text.epsilon == 1e-4 && r.image.null_text.learning_rate == 0.01);
+    pm_recipe_free(&r);
+}
+
+static void inversions_that_do_not_exist_or_cannot_be_so_are_refused(void **state)
+{
+    (void)state;
+    assert_line_refused(
+        IMAGE_LINE("\"inversion\": \"null\", "),
+        "edits.jsonl:17.inversion: \"method\" is \"null\"; it must be one of \"direct\", "
+        "\"ddim\", \"null-text\", \"negative-prompt\"");
+    assert_line_refused(IMAGE_LINE("\"inversion\": 5, "),
+                        "edits.jsonl:17: \"inversion\" is a whole number; a method's name or "
+                        "{\"method\": ...} is wanted");
+    assert_line_refused(IMAGE_LINE("\"inversion\": {\"inner_steps\": 5}, "),
+                        "edits.jsonl:17.inversion: \"method\" is missing");
+    assert_line_refused(IMAGE_LINE("\"inversion\": {\"method\": \"ddim\", \"epsilon\": 5}, "),
+                        "edits.jsonl:17.inversion: unknown key \"epsilon\"");
+    assert_line_refused(
+        IMAGE_LINE("\"inversion\": {\"method\": \"null-text\", \"inner_steps\": 0}, "),
+        "edits.jsonl:17.inversion: \"inner_steps\" is 0; it must be from 1 to 10000");
+}
+
 static void keys_without_effect_on_an_image_or_without_one_are_refused(void **state)
 {
     (void)state;
@@ -442,6 +478,8 @@ int main(void)
         cmocka_unit_test(a_wrong_blend_is_refused),
         cmocka_unit_test(what_is_no_target_is_refused),
         cmocka_unit_test(an_image_is_inverted_directly_unless_it_says_otherwise),
+        cmocka_unit_test(null_text_inversion_has_the_references_constants_unless_it_says_otherwise),
+        cmocka_unit_test(inversions_that_do_not_exist_or_cannot_be_so_are_refused),
         cmocka_unit_test(keys_without_effect_on_an_image_or_without_one_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

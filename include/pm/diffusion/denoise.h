@@ -1,7 +1,7 @@
 /** @file denoise.h  The denoising loop. There is one: variants are data.
  *
- *  Sampling from noise, DDIM inversion of a picture, its reconstruction, and edits of it are
- *  this loop with another trajectory. */
+ *  Sampling from noise, DDIM inversion of a picture, its reconstruction, edits of it, and the
+ *  optimisation of null-text embeddings are this loop with another trajectory. */
 #ifndef PM_DIFFUSION_DENOISE_H
 #define PM_DIFFUSION_DENOISE_H
 #include "pm/diffusion/schedule.h"
@@ -17,6 +17,15 @@ struct pm_trajectory {
      *  says of it: direct inversion (Ju et al. 2023, arXiv 2310.01506), whose offset brings the
      *  source back to its inversion at every step. */
     const float *source;
+
+    /** [evaluations, 77, context channels]  each step's unconditional embedding, instead of one for
+     *  all: null-text inversion (Mokady et al. 2022, arXiv 2211.09794). */
+    const float *uncond;
+
+    /** The same, made before each step is taken. @param latents  [prompts, latent] before the step
+     *  @return [77, context channels], borrowed until the next call */
+    const float *(*tune)(void *self, size_t step, const float *latents);
+    void *tune_self;
 };
 
 struct pm_denoise {

@@ -12,6 +12,7 @@
 struct pm_inversion {
     const float *latents; /* [evaluations + 1, channel, latent y, latent x]: x_T first, last the
                              picture's own latent */
+    const float *uncond;  /* [evaluations, 77, context channels] of null-text, otherwise NULL */
 };
 
 /** A real picture and its inversion. */
@@ -25,6 +26,7 @@ struct pm_real_image {
  *  @return false with PM_E_NUMERIC when it diverges; then nothing is taken from @p arena */
 PM_MUST_CHECK bool pm_invert_image(struct pm_inversion *out,
                                    const struct pm_edit_settings *settings,
+                                   const struct pm_recipe *recipe,
                                    const struct pm_prepared *prepared, const unsigned char *pixels,
                                    struct pm_arena *arena, struct pm_error *err);
 #endif

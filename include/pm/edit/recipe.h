@@ -12,6 +12,7 @@
 #define PM_EDIT_RECIPE_H
 #include "pm/base/json.h"
 #include "pm/control/token_map.h"
+#include "pm/diffusion/null_text.h"
 
 enum pm_noise { PM_NOISE_TORCH, PM_NOISE_COUNTER };
 
@@ -31,6 +32,7 @@ struct pm_window {
 enum pm_inversion_method {
     PM_INVERSION_DIRECT,          /* the source is led along its inversion (Ju et al. 2023) */
     PM_INVERSION_DDIM,            /* nothing else: guidance leads away from the picture */
+    PM_INVERSION_NULL_TEXT,       /* unconditional embeddings that lead back (Mokady et al. 2022) */
     PM_INVERSION_NEGATIVE_PROMPT, /* the source prompt as unconditional one (Miyake et al. 2023) */
 };
 
@@ -40,6 +42,7 @@ struct pm_image_recipe {
     bool must_fit;    /* its size is the run's; else it is cropped and resized */
     size_t left, right, top, bottom; /* pixels cut off first */
     enum pm_inversion_method method;
+    struct pm_null_text null_text;
 };
 
 struct pm_blend_recipe {
