@@ -2,6 +2,7 @@
 #include "config_options.h"
 #include "load_model.h"
 #include "run_edit.h"
+#include "run_inversions.h"
 #include "run_store.h"
 #include "verbs.h"
 
@@ -191,6 +192,7 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     }
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     PM_TRY(run_store_open(r, err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, run_inversions_open(r, err), err));
     if (is_root)
         ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
@@ -223,6 +225,7 @@ int verb_run(int argc, char **argv)
         pm_log(PM_LOG_ERROR, "%s", err.message);
     }
     MPI_Bcast(&status, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    run_inversions_free(&r.inversions);
     pm_store_close(r.store);
     pm_lock_release(&r.lock);
     run_plan_free(&r.plan);

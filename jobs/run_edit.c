@@ -1,6 +1,7 @@
 #include "run_edit.h"
 
 #include "run_image.h"
+#include "run_inversions.h"
 
 #include "pm/base/log.h"
 #include "pm/runtime/clock.h"
@@ -11,12 +12,12 @@
 /** One item in a rank's hands. */
 struct editing {
     struct run *run;
-    size_t first_entry;
+    size_t item, first_entry;
     struct pm_store_row *rows; /* [1 + targets] as the store had them */
     const struct pm_recipe *recipe;
     const struct pm_prepared *prepared;
-    struct pm_real_image image;
-    const struct pm_real_image *real; /* &image, or NULL: the source is made from noise */
+    struct run_image image;
+    const struct pm_real_image *real; /* &image.real, or NULL: the source is made from noise */
     double start_seconds;
     bool is_source_only;   /* no target is pending: the source counts as the edit */
     size_t done;           /* edits */
@@ -29,14 +30,18 @@ static void keep_picture(void *self, int target, const struct pm_picture *pictur
     size_t index = target == PM_SOURCE_PICTURE ? 0 : (size_t)target + 1;
     if (e->error.code != PM_OK || e->rows[index].state != PM_STORE_PENDING) return;
     size_t mark = e->run->scratch.used;
-    if (e->real && index == 0)
-        run_image_judge(e->run, e->recipe->id, e->real->pixels, picture->image);
-    struct pm_store_payload payload = run_captures_payload(
-        picture, target == PM_SOURCE_PICTURE, pm_store_shape_of(e->run->store), &e->run->scratch);
+    const struct pm_store_shape *shape = pm_store_shape_of(e->run->store);
+    bool is_real_source = e->real && target == PM_SOURCE_PICTURE;
+    struct pm_store_payload payload =
+        run_captures_payload(picture, target == PM_SOURCE_PICTURE, shape, &e->run->scratch);
+    if (is_real_source && picture->image)
+        run_image_judge(&e->image, e->run, e->recipe->id, picture->image);
+    if (is_real_source) run_image_payload(&payload, &e->image, shape);
     if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
                            pm_clock_seconds() - e->start_seconds, &e->error)) {
         e->rows[index].state = PM_STORE_DONE;
         e->done += target != PM_SOURCE_PICTURE || e->is_source_only;
+        if (payload.inversion) run_inversions_add(e->run, &e->image.key, e->item);
     }
     e->run->scratch.used = mark;
 }
@@ -111,7 +116,7 @@ static bool edit_pictures(struct editing *e, struct pm_error *why)
     struct run *r = e->run;
     if (e->recipe->image.path) {
         PM_TRY(run_image_open(&e->image, r, e->recipe, e->prepared, why));
-        e->real = &e->image;
+        e->real = &e->image.real;
     }
     return pm_edit_image(&r->settings, e->recipe, e->prepared, e->real, keep_picture, e,
                          &r->scratch, why);
@@ -131,6 +136,7 @@ bool run_edit_item(struct run *r, const struct pm_work *work, struct pm_work_res
     PM_TRY(pm_recipe_read(&recipe, json, item.id, err));
     PM_TRY(pm_prepare(&prepared, &recipe, r->model.tokenizer, &r->schedule, err));
     struct editing e = {.run = r,
+                        .item = work->index,
                         .first_entry = item.first_entry,
                         .recipe = &recipe,
                         .prepared = &prepared,

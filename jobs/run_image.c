@@ -1,5 +1,7 @@
 #include "run_image.h"
 
+#include "run_inversions.h"
+
 #include "pm/base/log.h"
 #include "pm/data/image_fit.h"
 #include "pm/data/image_metrics.h"
@@ -21,7 +23,22 @@ static bool image_path(char path[PATH_MAX], const char *manifest, const char *im
     return pm_fail(err, PM_E_INPUT, "the path of the image %.100s... is too long", image);
 }
 
-bool run_image_open(struct pm_real_image *out, struct run *r, const struct pm_recipe *recipe,
+/* Found, or made. */
+static bool invert(struct run_image *out, struct run *r, const struct pm_recipe *recipe,
+                   const struct pm_prepared *prepared, struct pm_error *err)
+{
+    const unsigned char *pixels = out->real.pixels;
+    bool has_embeddings = recipe->image.method == PM_INVERSION_NULL_TEXT;
+    out->key = run_inversions_key(r, recipe, prepared, pixels);
+    if (run_inversions_find(&out->real.inversion, r, &out->key, has_embeddings)) {
+        pm_log(PM_LOG_DEBUG, "%s: its inversion was there already", recipe->id);
+        return true;
+    }
+    return pm_invert_image(&out->real.inversion, &r->settings, recipe, prepared, pixels,
+                           &r->scratch, err);
+}
+
+bool run_image_open(struct run_image *out, struct run *r, const struct pm_recipe *recipe,
                     const struct pm_prepared *prepared, struct pm_error *err)
 {
     const struct pm_image_recipe *image = &recipe->image;
@@ -34,24 +51,23 @@ bool run_image_open(struct pm_real_image *out, struct run *r, const struct pm_re
     };
     char path[PATH_MAX];
     unsigned char *pixels = pm_arena_bytes(&r->scratch, height * width * 3);
+    *out = (struct run_image){.real.pixels = pixels};
     bool ok = image_path(path, r->config.manifest, image->path, err) &&
               pm_image_load_fitted(pixels, height, width, path, &fit, err) &&
-              pm_invert_image(&out->inversion, s, recipe, prepared, pixels, &r->scratch, err);
-    out->pixels = pixels;
+              invert(out, r, recipe, prepared, err);
     if (!ok) r->scratch.used = mark;
     return ok;
 }
 
-void run_image_judge(const struct run *r, const char *id, const unsigned char *original,
+void run_image_judge(struct run_image *image, const struct run *r, const char *id,
                      const unsigned char *reconstruction)
 {
     const struct pm_edit_settings *s = &r->settings;
     size_t factor = s->model->vae.factor;
     double metrics[PM_IMAGE_METRICS];
-    if (!reconstruction) return;
-    pm_image_measure(metrics, reconstruction, original, NULL, s->latent_height * factor,
+    pm_image_measure(metrics, reconstruction, image->real.pixels, NULL, s->latent_height * factor,
                      s->latent_width * factor);
-    double psnr = metrics[PM_PSNR];
+    double psnr = image->psnr = metrics[PM_PSNR];
     if (psnr < FAILED_PSNR)
         pm_log(
             PM_LOG_WARNING,
@@ -60,4 +76,18 @@ void run_image_judge(const struct run *r, const char *id, const unsigned char *o
             id, psnr, FAILED_PSNR);
     else
         pm_log(PM_LOG_DEBUG, "%s: the reconstruction is at %.1f dB PSNR of the picture", id, psnr);
+}
+
+void run_image_payload(struct pm_store_payload *payload, const struct run_image *image,
+                       const struct pm_store_shape *shape)
+{
+    if (shape->originals) {
+        payload->original = image->real.pixels;
+        payload->reconstruction_psnr = &image->psnr;
+    }
+    if (shape->inversions) {
+        payload->inversion_key = &image->key;
+        payload->inversion = image->real.inversion.latents;
+        payload->embeddings = image->real.inversion.uncond;
+    }
 }

@@ -3,15 +3,26 @@
 #define RUN_IMAGE_H
 #include "run_store.h"
 
+/** A real picture in a rank's hands. */
+struct run_image {
+    struct pm_real_image real;
+    struct pm_store_inversion_key key; /* of its inversion */
+    double psnr;                       /* of its reconstruction, once it is judged */
+};
+
 /** @param recipe  has an image, whose path is seen from the manifest's folder
  *  @return true, *out in the run's scratch; false: the picture cannot be used, and nothing is taken
  *  from the scratch */
-PM_MUST_CHECK bool run_image_open(struct pm_real_image *out, struct run *run,
+PM_MUST_CHECK bool run_image_open(struct run_image *out, struct run *run,
                                   const struct pm_recipe *recipe,
                                   const struct pm_prepared *prepared, struct pm_error *err);
 
-/** Log how near the reconstruction came to the picture, as a warning where the inversion failed.
- *  @param reconstruction  NULL: no pictures are kept */
-void run_image_judge(const struct run *run, const char *id, const unsigned char *original,
+/** Measure how near the reconstruction came to the picture, and log it, as a warning where the
+ *  inversion failed. @param reconstruction  [height, width, 3] */
+void run_image_judge(struct run_image *image, const struct run *run, const char *id,
                      const unsigned char *reconstruction);
+
+/** What the store keeps of the picture beside its source's entry, into that entry's payload. */
+void run_image_payload(struct pm_store_payload *payload, const struct run_image *image,
+                       const struct pm_store_shape *shape);
 #endif

@@ -9,6 +9,20 @@
 #include "pm/runtime/stop.h"
 #include "pm/runtime/world.h"
 
+/** An inversion that is known to be in a store. */
+struct run_inversion {
+    struct pm_store_inversion_key key;
+    const struct pm_store *store;
+    size_t item;
+};
+
+/** See run_inversions.h. */
+struct run_inversions {
+    struct pm_store *earlier; /* another run's, or NULL */
+    struct run_inversion *known;
+    size_t count;
+};
+
 /** Everything a rank holds. */
 struct run {
     struct pm_world world;
@@ -19,6 +33,7 @@ struct run {
     struct run_captures captures;
     struct pm_arena scratch;
     struct pm_store *store;
+    struct run_inversions inversions;
     bool retries_failed;
     struct pm_stop stop;
     /* the rest is rank 0's */

@@ -54,6 +54,14 @@ static void measure_prompt(struct run_plan *plan, const char *prompt,
     s->words = max_size(s->words, words);
 }
 
+/* Whether pictures are kept, and inversions, is seen to at the end. */
+static void measure_image(struct run_plan *plan, const struct pm_image_recipe *image)
+{
+    if (!image->path) return;
+    plan->shape.originals = true;
+    if (image->method == PM_INVERSION_NULL_TEXT) plan->shape.embeddings = true;
+}
+
 static void survey_line(struct run_plan *plan, size_t item, struct line_mark *mark)
 {
     struct run_plan_line line;
@@ -69,6 +77,7 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
         it->targets = line.recipe.target_count;
         it->cost = pm_edit_cost(plan->settings, &line.recipe, &line.prepared);
         measure_prompt(plan, line.recipe.source, &line.prepared.source);
+        measure_image(plan, &line.recipe.image);
     }
     for (size_t i = 0; i < it->targets; i++) {
         const struct pm_prepared_target *target = &line.prepared.targets[i];
@@ -149,12 +158,14 @@ static void merge_sizes(struct run_plan *plan)
     size_t *const sizes[] = {&s->tokens,       &s->words,       &s->id_bytes,  &s->recipe_bytes,
                              &s->prompt_bytes, &s->token_bytes, &s->word_bytes};
     enum { COUNT = sizeof sizes / sizeof *sizes };
-    uint64_t largest[COUNT + 1];
+    bool *const flags[] = {&s->blend_mask, &s->originals, &s->embeddings};
+    enum { FLAGS = sizeof flags / sizeof *flags };
+    uint64_t largest[COUNT + FLAGS];
     for (size_t i = 0; i < COUNT; i++) largest[i] = *sizes[i];
-    largest[COUNT] = s->blend_mask;
-    MPI_Allreduce(MPI_IN_PLACE, largest, COUNT + 1, MPI_UINT64_T, MPI_MAX, plan->comm);
+    for (size_t i = 0; i < FLAGS; i++) largest[COUNT + i] = *flags[i];
+    MPI_Allreduce(MPI_IN_PLACE, largest, COUNT + FLAGS, MPI_UINT64_T, MPI_MAX, plan->comm);
     for (size_t i = 0; i < COUNT; i++) *sizes[i] = largest[i];
-    s->blend_mask = largest[COUNT] != 0;
+    for (size_t i = 0; i < FLAGS; i++) *flags[i] = largest[COUNT + i] != 0;
 }
 
 /** Which line has an id: by the id's hash, in a table with open addressing. */
@@ -254,6 +265,12 @@ static void finish_shape(struct run_plan *plan, const struct run_captures *captu
     shape->latent_width = s->latent_width;
     shape->steps = s->schedule->evaluations;
     shape->train_timesteps = s->schedule->train_timesteps;
+    shape->levels = shape->steps + 1;
+    shape->embedding_tokens = PM_TOKENS;
+    shape->embedding_channels = s->model->unet.config.context_channels;
+    shape->inversions = shape->originals && plan->config->capture.inversions;
+    shape->embeddings = shape->embeddings && shape->inversions;
+    shape->originals = shape->originals && shape->images;
 }
 
 /* On several hosts, a path may lead to several files. */

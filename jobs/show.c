@@ -49,6 +49,14 @@ static bool show_mask(const struct pm_store *store, size_t entry, struct pm_erro
     return ok;
 }
 
+static bool show_reconstruction(const struct pm_store *store, size_t item, struct pm_error *err)
+{
+    double psnr;
+    PM_TRY(pm_store_read_reconstruction_psnr(&psnr, store, item, err));
+    printf("    real        its reconstruction is at %.1f dB PSNR of the picture\n", psnr);
+    return true;
+}
+
 static bool show_entry(const struct pm_store *store, size_t entry,
                        const struct pm_target_recipe *target, struct pm_error *err)
 {
@@ -72,10 +80,12 @@ static bool show_entry(const struct pm_store *store, size_t entry,
                provenance.host);
     printf("\n");
     if (row.message[0]) printf("    because     %s\n", row.message);
+    size_t item = prompt.item;
     pm_store_prompt_free(&prompt);
-    if (row.state == PM_STORE_DONE && row.flags & PM_STORE_HAS_BLEND_MASK)
-        return show_mask(store, entry, err);
-    return true;
+    if (row.state != PM_STORE_DONE) return true;
+    if (row.flags & PM_STORE_HAS_ORIGINAL && pm_store_shape_of(store)->originals)
+        PM_TRY(show_reconstruction(store, item, err));
+    return !(row.flags & PM_STORE_HAS_BLEND_MASK) || show_mask(store, entry, err);
 }
 
 static bool show_item(const struct pm_store *store, const struct pm_store_item *item,

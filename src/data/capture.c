@@ -8,7 +8,7 @@
 
 enum { PLACE_BYTES = 512 };
 
-static const char *const keys[] = {"images", "latents", "attention", NULL};
+static const char *const keys[] = {"images", "latents", "inversions", "attention", NULL};
 static const char *const attention_keys[] = {"name",  "kind",   "size", "layers", "heads",
                                              "steps", "tokens", "when", "dtype",  NULL};
 
@@ -154,9 +154,11 @@ bool pm_capture_read(struct pm_capture *out, json_t *json, const char *where, st
     PM_TRY(pm_json_check_keys(json, where, keys, err));
     pm_json_set_missing(json, "images", json_true());
     pm_json_set_missing(json, "latents", json_string("ends"));
+    pm_json_set_missing(json, "inversions", json_false());
     pm_json_set_missing(json, "attention", json_pack("[{ss}]", "name", "cross_mean"));
     PM_TRY(pm_json_bool(json, where, "images", &out->images, err));
     PM_TRY(pm_json_choice(json, where, "latents", latents, &kept, err));
+    PM_TRY(pm_json_bool(json, where, "inversions", &out->inversions, err));
     out->latents = (enum pm_store_latents)kept;
     json_t *list = json_object_get(json, "attention");
     if (!json_is_array(list))

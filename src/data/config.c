@@ -9,19 +9,20 @@
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
 static const char *const keys[] = {
-    "model",     "manifest",        "store", "width",      "height",   "steps",   "guidance_scale",
-    "scheduler", "negative_prompt", "seed",  "noise",      "defaults", "capture", "limits",
-    "part",      "sweep",           "lora",  "embeddings", NULL};
+    "model", "manifest",       "store",      "width",           "height",
+    "steps", "guidance_scale", "scheduler",  "negative_prompt", "seed",
+    "noise", "defaults",       "capture",    "limits",          "part",
+    "sweep", "lora",           "embeddings", "inversions",      NULL};
 static const char *const limit_keys[] = {
     "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
-static const char *const path_keys[] = {"model", "manifest", "store", NULL};
+static const char *const path_keys[] = {"model", "manifest", "store", "inversions", NULL};
 static const char *const file_list_keys[] = {"lora", "embeddings", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
-static const char *const indifferent_keys[] = {"model", "manifest",   "store", "limits",
-                                               "lora",  "embeddings", NULL};
+static const char *const indifferent_keys[] = {"model", "manifest",   "store",      "limits",
+                                               "lora",  "embeddings", "inversions", NULL};
 
 /* Join a real folder and a relative path, without the dots; absolute paths stay. */
 static json_t *joined(const char *folder, const char *path)
@@ -252,6 +253,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_string(c->json, where, "model", &c->model, err));
     PM_TRY(pm_json_string(c->json, where, "manifest", &c->manifest, err));
     PM_TRY(read_store(c, where, err));
+    PM_TRY(pm_json_string(c->json, where, "inversions", &c->inversions, err));
     if (!c->model || !c->manifest)
         return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is missing", where,
                        c->model ? "manifest" : "model");

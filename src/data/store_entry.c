@@ -7,7 +7,7 @@
 #include <time.h>
 
 /* The checksum's second half, in the enumeration's order. */
-static const enum part FIRST_PAYLOAD = IMAGE, LAST_PAYLOAD = BLEND_MASK;
+static const enum part FIRST_PAYLOAD = IMAGE, LAST_PAYLOAD = PARTS - 1;
 
 /* The entry's item, and whether the entry is its source, as the plan has it. */
 PM_MUST_CHECK static bool read_place(uint64_t *item, bool *source, const struct pm_store *store,
@@ -58,13 +58,6 @@ PM_MUST_CHECK static bool hash_row(uint64_t *hash, const struct pm_store *store,
     return true;
 }
 
-static bool applies(const struct pm_store *store, enum part part, uint8_t flags, bool source)
-{
-    if (part == X_T && !source) return false;
-    if (part == BLEND_MASK) return flags & PM_STORE_HAS_BLEND_MASK;
-    return store_has(&store->shape, part);
-}
-
 static const void *payload_part(const struct pm_store_payload *payload, enum part part)
 {
     if (store_is_capture(part)) return payload->attention[part - ATTENTION];
@@ -79,6 +72,16 @@ static const void *payload_part(const struct pm_store_payload *payload, enum par
         return payload->trajectory;
     case BLEND_MASK:
         return payload->blend_mask;
+    case ORIGINAL:
+        return payload->original;
+    case RECONSTRUCTION_PSNR:
+        return payload->reconstruction_psnr;
+    case INVERSION_KEY:
+        return payload->inversion_key;
+    case INVERSION_LATENT:
+        return payload->inversion;
+    case INVERSION_EMBEDDING:
+        return payload->embeddings;
     default:
         return NULL;
     }
@@ -130,14 +133,16 @@ bool pm_store_put_entry(struct pm_store *store, size_t entry,
     uint64_t item;
     bool source;
     PM_TRY(read_place(&item, &source, store, entry, err));
-    struct pm_store_row row = {.state = PM_STORE_DONE,
-                               .flags = payload->blend_mask ? PM_STORE_HAS_BLEND_MASK : 0};
+    struct pm_store_row row = {.state = PM_STORE_DONE};
+    if (payload->blend_mask) row.flags |= PM_STORE_HAS_BLEND_MASK;
+    if (payload->original || payload->inversion) row.flags |= PM_STORE_HAS_ORIGINAL;
+    if (payload->embeddings) row.flags |= PM_STORE_HAS_EMBEDDINGS;
     PM_TRY(hash_row(&row.checksum, store, entry, &row, item, source, err));
     for (enum part part = FIRST_PAYLOAD; part <= LAST_PAYLOAD; part++) {
         const void *data = payload_part(payload, part);
-        PM_ASSERT(!data == !applies(store, part, row.flags, source));
-        if (data)
-            PM_TRY(put_part(&row.checksum, store, part, part == X_T ? item : entry, data, err));
+        PM_ASSERT(!data == !store_applies(&store->shape, part, row.flags, source));
+        size_t at = store_is_of_item(part) ? item : entry;
+        if (data) PM_TRY(put_part(&row.checksum, store, part, at, data, err));
     }
     return write_row(store, entry, &row, seconds, err);
 }
@@ -198,10 +203,10 @@ bool pm_store_verify_entry(bool *good, const struct pm_store *store, size_t entr
     PM_TRY(hash_row(&hash, store, entry, &row, item, source, err));
     for (enum part part = FIRST_PAYLOAD; part <= LAST_PAYLOAD && row.state == PM_STORE_DONE;
          part++) {
-        if (!applies(store, part, row.flags, source)) continue;
+        if (!store_applies(&store->shape, part, row.flags, source)) continue;
         *good = store_has(&store->shape, part);
         if (!*good) return true;
-        PM_TRY(hash_part(&hash, store, part, part == X_T ? item : entry, err));
+        PM_TRY(hash_part(&hash, store, part, store_is_of_item(part) ? item : entry, err));
     }
     *good = hash == row.checksum;
     return true;

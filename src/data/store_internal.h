@@ -48,6 +48,11 @@ enum part {
     ATTENTION, /* the first capture; the others follow */
     ATTENTION_END = ATTENTION + PM_STORE_MAX_CAPTURES,
     BLEND_MASK = ATTENTION_END,
+    ORIGINAL,
+    RECONSTRUCTION_PSNR,
+    INVERSION_KEY,
+    INVERSION_LATENT,
+    INVERSION_EMBEDDING,
     PARTS
 };
 
@@ -65,6 +70,10 @@ enum size {
     SIZE_LATENT_Y,
     SIZE_LATENT_X,
     SIZE_STEP,
+    SIZE_LEVEL,
+    SIZE_EMBEDDING_TOKEN,
+    SIZE_EMBEDDING_CHANNEL,
+    SIZE_KEY_HALF,
     SIZE_TRAIN_TIMESTEP,
     SIZE_ID_BYTES,
     SIZE_RECIPE_BYTES,
@@ -129,6 +138,11 @@ size_t store_axes(struct axis axes[STORE_MAX_RANK], const struct pm_store_shape 
 size_t store_size(const struct pm_store_shape *shape, enum size which);
 void store_set_size(struct pm_store_shape *shape, enum size which, size_t value);
 bool store_has(const struct pm_store_shape *shape, enum part part);
+/** Is a part of the payload counted by items? Then the item's source vouches for it. */
+bool store_is_of_item(enum part part);
+/** Does an entry whose row has these flags vouch for a part of the payload? */
+bool store_applies(const struct pm_store_shape *shape, enum part part, uint8_t flags,
+                   bool is_source);
 /** Bytes of one row in the file. @return false when that is more than one write can carry */
 bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum part part);
 /** Strings and words of size 0 become 1. */

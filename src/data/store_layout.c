@@ -87,6 +87,26 @@ const struct part_spec store_parts[PARTS] = {
         .axis = {SIZE_ENTRY, SIZE_LATENT_Y, SIZE_LATENT_X},
         .long_name = "where local blend let the edit through at the last step",
         .description = "0 or 1; meaningful where bit 0 of /entry's flags is set"},
+    [ORIGINAL] = {.path = "/original", .element = U8,
+        .axis = {SIZE_ITEM, SIZE_IMAGE_Y, SIZE_IMAGE_X, SIZE_RGB},
+        .long_name = "real picture as it was edited: cropped and resized, 8-bit sRGB",
+        .description = "meaningful where bit 1 of the flags of the item's source is set"},
+    [RECONSTRUCTION_PSNR] = {.path = "/reconstruction/psnr", .element = F64,
+        .axis = {SIZE_ITEM},
+        .long_name = "PSNR of the source's picture against the original", .units = "dB",
+        .description = "meaningful where bit 1 of the flags of the item's source is set"},
+    [INVERSION_KEY] = {.path = "/inversion/key", .element = U64,
+        .axis = {SIZE_ITEM, SIZE_KEY_HALF},
+        .long_name = "hash of what the inversion is of",
+        .description = "meaningful where bit 1 of the flags of the item's source is set"},
+    [INVERSION_LATENT] = {.path = "/inversion/latent", .element = F32,
+        .axis = {SIZE_ITEM, SIZE_LEVEL, SIZE_CHANNEL, SIZE_LATENT_Y, SIZE_LATENT_X},
+        .long_name = "latents of the inversion, x_T first, the picture's own last",
+        .description = "meaningful where bit 1 of the flags of the item's source is set"},
+    [INVERSION_EMBEDDING] = {.path = "/inversion/embedding", .element = F32,
+        .axis = {SIZE_ITEM, SIZE_STEP, SIZE_EMBEDDING_TOKEN, SIZE_EMBEDDING_CHANNEL},
+        .long_name = "unconditional embedding of each step, of null-text inversion",
+        .description = "meaningful where bit 2 of the flags of the item's source is set"},
 };
 /* clang-format on */
 
@@ -100,11 +120,16 @@ static const struct {
     [SIZE_WORD] = {"word", offsetof(struct pm_store_shape, words)},
     [SIZE_IMAGE_Y] = {"y", offsetof(struct pm_store_shape, image_height)},
     [SIZE_IMAGE_X] = {"x", offsetof(struct pm_store_shape, image_width)},
-    [SIZE_RGB] = {"rgb", SIZE_MAX}, /* always 3 */
+    [SIZE_RGB] = {"rgb", SIZE_MAX},       /* always 3 */
+    [SIZE_KEY_HALF] = {"half", SIZE_MAX}, /* always 2 */
     [SIZE_CHANNEL] = {"channel", offsetof(struct pm_store_shape, latent_channels)},
     [SIZE_LATENT_Y] = {"latent_y", offsetof(struct pm_store_shape, latent_height)},
     [SIZE_LATENT_X] = {"latent_x", offsetof(struct pm_store_shape, latent_width)},
     [SIZE_STEP] = {"step", offsetof(struct pm_store_shape, steps)},
+    [SIZE_LEVEL] = {"level", offsetof(struct pm_store_shape, levels)},
+    [SIZE_EMBEDDING_TOKEN] = {"embedding_token", offsetof(struct pm_store_shape, embedding_tokens)},
+    [SIZE_EMBEDDING_CHANNEL] = {"embedding_channel",
+                                offsetof(struct pm_store_shape, embedding_channels)},
     [SIZE_TRAIN_TIMESTEP] = {"train_timestep", offsetof(struct pm_store_shape, train_timesteps)},
     [SIZE_ID_BYTES] = {"id bytes", offsetof(struct pm_store_shape, id_bytes)},
     [SIZE_RECIPE_BYTES] = {"recipe bytes", offsetof(struct pm_store_shape, recipe_bytes)},
@@ -116,12 +141,13 @@ static const struct {
 size_t store_size(const struct pm_store_shape *shape, enum size which)
 {
     if (which == SIZE_RGB) return 3;
+    if (which == SIZE_KEY_HALF) return 2;
     return *(const size_t *)((const char *)shape + sizes[which].offset);
 }
 
 void store_set_size(struct pm_store_shape *shape, enum size which, size_t value)
 {
-    PM_ASSERT(which != SIZE_NONE && which != SIZE_RGB);
+    PM_ASSERT(which != SIZE_NONE && sizes[which].offset != SIZE_MAX);
     *(size_t *)((char *)shape + sizes[which].offset) = value;
 }
 
@@ -138,8 +164,40 @@ bool store_has(const struct pm_store_shape *shape, enum part part)
         return shape->latents == PM_STORE_TRAJECTORY;
     case BLEND_MASK:
         return shape->blend_mask;
+    case ORIGINAL:
+    case RECONSTRUCTION_PSNR:
+        return shape->originals;
+    case INVERSION_KEY:
+    case INVERSION_LATENT:
+        return shape->inversions;
+    case INVERSION_EMBEDDING:
+        return shape->embeddings;
     default:
         return true;
+    }
+}
+
+bool store_is_of_item(enum part part)
+{
+    return part == X_T || (part > BLEND_MASK && part < PARTS);
+}
+
+bool store_applies(const struct pm_store_shape *shape, enum part part, uint8_t flags,
+                   bool is_source)
+{
+    if (store_is_of_item(part) && !is_source) return false;
+    switch (part) {
+    case BLEND_MASK:
+        return flags & PM_STORE_HAS_BLEND_MASK;
+    case INVERSION_EMBEDDING:
+        return flags & PM_STORE_HAS_EMBEDDINGS;
+    case ORIGINAL:
+    case RECONSTRUCTION_PSNR:
+    case INVERSION_KEY:
+    case INVERSION_LATENT:
+        return flags & PM_STORE_HAS_ORIGINAL && store_has(shape, part);
+    default:
+        return store_has(shape, part);
     }
 }
 

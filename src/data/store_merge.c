@@ -125,12 +125,10 @@ PM_MUST_CHECK static bool copy_entry(struct merge *m, const struct pm_store *fro
     int32_t target;
     PM_TRY(store_read(&item, from, PROMPT_ITEM, entry, 1, err));
     PM_TRY(store_read(&target, from, PROMPT_TARGET, entry, 1, err));
-    bool is_done = row->state == PM_STORE_DONE, has_mask = row->flags & PM_STORE_HAS_BLEND_MASK;
-    for (enum part part = IMAGE; is_done && part < PARTS; part++) {
-        if (m->parts[part].rows == 0 || (part == BLEND_MASK && !has_mask)) continue;
-        if (part == X_T && target != PM_STORE_SOURCE) continue;
-        PM_TRY(copy_row(m, from, part, part == X_T ? item : entry, err));
-    }
+    bool is_done = row->state == PM_STORE_DONE, is_source = target == PM_STORE_SOURCE;
+    for (enum part part = IMAGE; is_done && part < PARTS; part++)
+        if (m->parts[part].rows > 0 && store_applies(&from->shape, part, row->flags, is_source))
+            PM_TRY(copy_row(m, from, part, store_is_of_item(part) ? item : entry, err));
     PM_TRY(copy_row(m, from, PROVENANCE, entry, err));
     return store_write(m->merged, ENTRY, entry, 1, row, err);
 }

@@ -122,6 +122,9 @@ PM_MUST_CHECK static bool open_dataset(struct pm_store *store, enum part part, s
         shape->latents = PM_STORE_TRAJECTORY;
     }
     if (part == BLEND_MASK) shape->blend_mask = found;
+    if (part == ORIGINAL) shape->originals = found;
+    if (part == INVERSION_KEY) shape->inversions = found;
+    if (part == INVERSION_EMBEDDING) shape->embeddings = found && shape->inversions;
     if (!found) return !store_has(shape, part) || bad(store, part, "is missing", err);
     store->dataset[part] = H5Dopen2(store->root, store_path(shape, part) + 1, H5P_DEFAULT);
     if (store->dataset[part] < 0) return bad(store, part, "cannot be opened", err);

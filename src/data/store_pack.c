@@ -30,7 +30,7 @@ PM_MUST_CHECK static bool is_kept(bool *kept, const struct pack *p, enum part pa
     uint64_t entry = row;
     *kept = part != ENTRY || p->state[row] != PM_STORE_PENDING;
     if (!p->parts[part].is_payload) return true;
-    if (part == X_T) PM_TRY(store_read(&entry, p->live, ITEM_FIRST_ENTRY, row, 1, err));
+    if (store_is_of_item(part)) PM_TRY(store_read(&entry, p->live, ITEM_FIRST_ENTRY, row, 1, err));
     *kept = entry < p->live->shape.entries && p->state[entry] == PM_STORE_DONE;
     return true;
 }
@@ -114,10 +114,11 @@ PM_MUST_CHECK static bool copy_all(struct pack *p, struct pm_error *err)
         size_t count = entries - first < STORE_PACK_GROUP ? entries - first : STORE_PACK_GROUP;
         PM_TRY(check_entries(p, first, count, err));
         for (enum part part = 0; part < PARTS; part++)
-            if (part != X_T && p->parts[part].is_payload && p->parts[part].rows > 0)
+            if (!store_is_of_item(part) && p->parts[part].is_payload && p->parts[part].rows > 0)
                 PM_TRY(copy_rows(p, part, first, count, err));
     }
-    PM_TRY(copy_rows(p, X_T, 0, p->parts[X_T].rows, err));
+    for (enum part part = 0; part < PARTS; part++)
+        if (store_is_of_item(part)) PM_TRY(copy_rows(p, part, 0, p->parts[part].rows, err));
     PM_TRY(copy_rows(p, ENTRY, 0, entries, err));
     if (p->report->damaged == 0 || p->options->keeps_going) return true;
     return pm_fail(err, PM_E_FORMAT, "%s: %zu of %zu pictures are damaged; %s was not written",
@@ -144,7 +145,8 @@ static void prepare(struct pack *p)
     store_pack_cut(p->parts, p->live);
     for (enum part part = 0; part < PARTS; part++) {
         const struct pack_part *cut = &p->parts[part];
-        PM_ASSERT(!cut->is_payload || part == X_T || cut->rows == 0 || cut->rows == entries);
+        PM_ASSERT(!cut->is_payload || store_is_of_item(part) || cut->rows == 0 ||
+                  cut->rows == entries);
         if (cut->chunk_rows * cut->row_bytes > chunk) chunk = cut->chunk_rows * cut->row_bytes;
         p->bytes += cut->rows * cut->row_bytes;
     }

@@ -242,6 +242,36 @@ bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store *store, size_
     return store_read(mask, store, BLEND_MASK, entry, 1, err);
 }
 
+bool pm_store_read_original(uint8_t *image, const struct pm_store *store, size_t item,
+                            struct pm_error *err)
+{
+    return store_read(image, store, ORIGINAL, item, 1, err);
+}
+
+bool pm_store_read_reconstruction_psnr(double *psnr, const struct pm_store *store, size_t item,
+                                       struct pm_error *err)
+{
+    return store_read(psnr, store, RECONSTRUCTION_PSNR, item, 1, err);
+}
+
+bool pm_store_read_inversion_keys(struct pm_store_inversion_key *keys, const struct pm_store *store,
+                                  size_t first, size_t count, struct pm_error *err)
+{
+    return store_read(keys, store, INVERSION_KEY, first, count, err);
+}
+
+bool pm_store_read_inversion(float *latents, const struct pm_store *store, size_t item,
+                             struct pm_error *err)
+{
+    return store_read(latents, store, INVERSION_LATENT, item, 1, err);
+}
+
+bool pm_store_read_embeddings(float *embeddings, const struct pm_store *store, size_t item,
+                              struct pm_error *err)
+{
+    return store_read(embeddings, store, INVERSION_EMBEDDING, item, 1, err);
+}
+
 /* The text of an opened attribute; NULL when it is none. */
 static char *attribute_text(hid_t attribute, hid_t type)
 {

@@ -59,7 +59,7 @@ static void group_path(char path[STORE_SHARD_GROUP_BYTES], const struct pm_store
 static size_t first_row(const struct pm_store *store, enum part part, size_t shard)
 {
     const struct shard *s = &store->shards->shard[shard];
-    return part == X_T ? s->first_item : s->first_entry;
+    return store_is_of_item(part) ? s->first_item : s->first_entry;
 }
 
 static void lay_out(struct pm_store *store, const char *prefix, const char *uuid,

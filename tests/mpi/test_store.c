@@ -61,7 +61,7 @@ static bool all_done_and_good(const char *path)
         bool good = false;
         assert_ok(pm_store_verify_entry(&good, store, e, &err), err);
         all = all && good && rows[e].state == PM_STORE_DONE && example_matches(store, e) &&
-              rows[e].flags == (e % 3 == 2 ? PM_STORE_HAS_BLEND_MASK : 0);
+              rows[e].flags == example_flags(pm_store_shape_of(store), e);
     }
     pm_store_close(store);
     return all;
@@ -103,6 +103,19 @@ static herr_t compare_dataset(hid_t file, const char *name, const H5O_info_t *in
     free(bytes[0]);
     free(bytes[1]);
     return same ? 0 : -1;
+}
+
+static void what_is_kept_of_real_pictures_every_rank_reads(void **state)
+{
+    (void)state;
+    struct pm_store_shape shape = example_real_shape();
+    struct pm_store_about about = example_about();
+    struct pm_store *store = example_create_as(path_of("r.h5"), MPI_COMM_WORLD, &shape, &about);
+    put_mine(store, 0, EXAMPLE_ENTRIES, ranks);
+    pm_store_close(store);
+    MPI_Barrier(MPI_COMM_WORLD);
+    assert_on_all_ranks(MPI_COMM_WORLD, all_done_and_good(path_of("r.h5")));
+    remove_store("r.h5");
 }
 
 static void contents_depend_neither_on_rank_count_nor_on_the_day(void **state)
@@ -291,7 +304,9 @@ static void a_flipped_byte_anywhere_in_an_entry_is_found(void **state)
 {
     (void)state;
     const char *path = path_of("d.h5");
-    struct pm_store *store = example_create(path, MPI_COMM_SELF);
+    struct pm_store_shape shape = example_real_shape();
+    struct pm_store_about about = example_about();
+    struct pm_store *store = example_create_as(path, MPI_COMM_SELF, &shape, &about);
     put_mine(store, 0, EXAMPLE_ENTRIES, 1);
     pm_store_close(store);
     static const struct {
@@ -303,6 +318,9 @@ static void a_flipped_byte_anywhere_in_an_entry_is_found(void **state)
         {"/image", 5, 5, 200},              {"/latent/x_T", 2, 3, 0},
         {"/latent/final", 5, 5, 239},       {"/latent/trajectory", 5, 5, 700},
         {"/attention/cross_mean", 5, 5, 7}, {"/blend_mask", 5, 5, 14},
+        {"/original", 4, 7, 200},           {"/reconstruction/psnr", 4, 7, 7},
+        {"/inversion/key", 4, 7, 15},       {"/inversion/latent", 4, 7, 900},
+        {"/inversion/embedding", 4, 7, 1},
         {"/prompt/text", 5, 5, 17},         {"/prompt/token_id", 5, 5, 20},
         {"/item/seed", 2, 3, 7},            {"/item/recipe", 2, 3, 9},
         {"/entry", 5, 5, 0},                {"/entry", 5, 5, 1},
@@ -386,6 +404,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest together[] = {
         cmocka_unit_test(what_any_rank_writes_every_rank_reads),
+        cmocka_unit_test(what_is_kept_of_real_pictures_every_rank_reads),
         cmocka_unit_test(contents_depend_neither_on_rank_count_nor_on_the_day),
         cmocka_unit_test(another_rank_count_goes_on_with_a_store),
         cmocka_unit_test(a_store_is_never_overwritten),

@@ -16,7 +16,7 @@ cat >"$work/edits.jsonl" <<'END'
 END
 cat >"$work/run.json" <<END
 {"model": "$PWD/models/scenes", "manifest": "edits.jsonl", "steps": 4, "scheduler": "ddim",
- "width": 64, "height": 64}
+ "width": 64, "height": 64, "capture": {"inversions": true}}
 END
 
 for ranks in 1 2; do
@@ -29,3 +29,29 @@ for sentence in 'broken.png' 'none.png' 'red-star.png'; do
 done
 check "PNDM cannot invert" ends 1 "$program" plan "$work/run.json" --scheduler pndm
 check "and the plan says what can" prints 'edits.jsonl:1: an "image" is inverted by DDIM'
+
+# Inversions of an earlier run are found again, and only those.
+cp "$work/edits.jsonl" "$work/edits.jsonl.all"
+grep -v '"another size"\|"not there"\|"no picture"\|"from noise"' "$work/edits.jsonl.all" |
+    sed 's/"targets": \[.*/"targets": [{"prompt": "a red house", "edit": "refine"}]}/' >"$work/edits.jsonl"
+check "a run without an earlier one makes its inversions" ends 0 "$program" run "$work/run.json" --store "$work/alone.h5"
+check "a run after another finds its inversions" ends 0 on 2 run "$work/run.json" --store "$work/after.h5" \
+    --inversions "$work/1.h5" --log debug
+check "of all three pictures" [ "$(grep -c 'its inversion was there already' "$work/stderr")" -eq 3 ]
+check "and its store is the same" same_stores "$work/alone.h5" "$work/after.h5"
+sed -i 's/"crop": {"left": 8}/"crop": {"left": 9}/; s/"a red star"/"a star"/' "$work/edits.jsonl"
+check "other pictures and prompts are inverted anew" ends 0 "$program" run "$work/run.json" \
+    --store "$work/other.h5" --inversions "$work/1.h5" --log debug
+check "but the one that is the same" [ "$(grep -c 'its inversion was there already' "$work/stderr")" -eq 1 ]
+check "another schedule finds none" ends 0 "$program" run "$work/run.json" --steps 5 \
+    --store "$work/steps.h5" --inversions "$work/1.h5" --log debug
+check "and says why" grep -q "has none of this run's size and steps" "$work/stderr"
+check "its own store is no earlier one" ends 1 "$program" run "$work/run.json" --store "$work/other.h5" \
+    --inversions "$work/other.h5"
+check "show tells how good a reconstruction is" ends 0 "$program" show "$work/1.h5" direct
+check "in decibels" prints "dB PSNR of the picture"
+check "a packed copy keeps all of it" ends 0 "$program" pack "$work/1.h5" "$work/packed.h5"
+check "and vouches for it" ends 0 "$program" verify "$work/packed.h5"
+check "inversions are found in a packed store, into one of several files" ends 0 on 2 run "$work/run.json" \
+    --store "$work/node.h5" --store-files node --inversions "$work/packed.h5"
+check "which is right too" ends 0 "$program" verify "$work/node.h5"

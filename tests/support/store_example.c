@@ -42,6 +42,16 @@ struct pm_store_shape example_shape(void)
                                    .capture_count = 1};
 }
 
+struct pm_store_shape example_real_shape(void)
+{
+    struct pm_store_shape shape = example_shape();
+    shape.originals = shape.inversions = shape.embeddings = true;
+    shape.levels = shape.steps + 1;
+    shape.embedding_tokens = 2;
+    shape.embedding_channels = 6;
+    return shape;
+}
+
 /* Entry 0's prompt is the longest; the others are its beginnings. */
 static struct pm_store_prompt prompt_of(size_t entry)
 {
@@ -135,11 +145,36 @@ static uint8_t *bytes(size_t n, size_t entry, unsigned modulus)
     return x;
 }
 
+/* Items 1 and 4 are of real pictures, of which 4 has embeddings. */
+static void add_real_picture(struct pm_store_payload *payload, const struct pm_store_shape *s,
+                             size_t entry)
+{
+    size_t latent = s->latent_channels * s->latent_height * s->latent_width;
+    if (target_of[entry] != PM_STORE_SOURCE || item_of[entry] % 3 != 1) return;
+    if (s->originals) {
+        double *psnr = malloc(sizeof *psnr);
+        assert_non_null(psnr);
+        *psnr = 20.0 + (double)entry / 3.0;
+        payload->reconstruction_psnr = psnr;
+        payload->original = bytes(s->image_height * s->image_width * 3, entry + 100, 256);
+    }
+    if (s->inversions) {
+        struct pm_store_inversion_key *key = malloc(sizeof *key);
+        assert_non_null(key);
+        *key = (struct pm_store_inversion_key){{entry + 1, UINT64_MAX - entry}};
+        payload->inversion_key = key;
+        payload->inversion = floats(s->levels * latent, entry, 5);
+    }
+    if (s->embeddings && item_of[entry] == 4)
+        payload->embeddings =
+            floats(s->steps * s->embedding_tokens * s->embedding_channels, entry, 6);
+}
+
 struct pm_store_payload example_payload(const struct pm_store_shape *s, size_t entry)
 {
     size_t latent = s->latent_channels * s->latent_height * s->latent_width;
     const struct pm_store_capture *c = s->captures;
-    return (struct pm_store_payload){
+    struct pm_store_payload payload = {
         .image = bytes(s->image_height * s->image_width * 3, entry, 256),
         .x_T = target_of[entry] == PM_STORE_SOURCE ? floats(latent, entry, 1) : NULL,
         .final_latent = floats(latent, entry, 2),
@@ -149,6 +184,19 @@ struct pm_store_payload example_payload(const struct pm_store_shape *s, size_t e
         .blend_mask = s->blend_mask && entry % 3 == 2
                           ? bytes(s->latent_height * s->latent_width, entry, 2)
                           : NULL};
+    add_real_picture(&payload, s, entry);
+    return payload;
+}
+
+uint8_t example_flags(const struct pm_store_shape *shape, size_t entry)
+{
+    struct pm_store_payload payload = example_payload(shape, entry);
+    uint8_t flags = 0;
+    if (payload.blend_mask) flags |= PM_STORE_HAS_BLEND_MASK;
+    if (payload.original) flags |= PM_STORE_HAS_ORIGINAL;
+    if (payload.embeddings) flags |= PM_STORE_HAS_EMBEDDINGS;
+    example_free(&payload);
+    return flags;
 }
 
 void example_free(struct pm_store_payload *payload)
@@ -159,6 +207,11 @@ void example_free(struct pm_store_payload *payload)
     free((void *)payload->trajectory);
     free((void *)payload->attention[0]);
     free((void *)payload->blend_mask);
+    free((void *)payload->original);
+    free((void *)payload->reconstruction_psnr);
+    free((void *)payload->inversion_key);
+    free((void *)payload->inversion);
+    free((void *)payload->embeddings);
 }
 
 void example_put(struct pm_store *store, size_t entry)
@@ -212,7 +265,8 @@ bool example_matches(const struct pm_store *store, size_t entry)
     size_t latent = s->latent_channels * s->latent_height * s->latent_width;
     size_t maps = s->capture_count ? pm_store_attention_floats(store, 0) : 0;
     size_t image = s->image_height * s->image_width * 3;
-    size_t capacity = image + (s->steps * latent + maps) * sizeof(float);
+    size_t embeddings = s->steps * s->embedding_tokens * s->embedding_channels;
+    size_t capacity = image + ((s->steps + s->levels) * latent + embeddings + maps) * sizeof(float);
     void *got = malloc(capacity);
     assert_non_null(got);
     bool same = plan_matches(store, entry);
@@ -224,6 +278,13 @@ bool example_matches(const struct pm_store *store, size_t entry)
     PART_MATCHES(pm_store_read_attention(got, store, 0, entry, &err), p.attention[0], maps);
     PART_MATCHES(pm_store_read_blend_mask(got, store, entry, &err), p.blend_mask,
                  s->latent_height * s->latent_width);
+    size_t item = item_of[entry];
+    PART_MATCHES(pm_store_read_original(got, store, item, &err), p.original, image);
+    PART_MATCHES(pm_store_read_reconstruction_psnr(got, store, item, &err), p.reconstruction_psnr,
+                 1);
+    PART_MATCHES(pm_store_read_inversion_keys(got, store, item, 1, &err), p.inversion_key, 1);
+    PART_MATCHES(pm_store_read_inversion(got, store, item, &err), p.inversion, s->levels * latent);
+    PART_MATCHES(pm_store_read_embeddings(got, store, item, &err), p.embeddings, embeddings);
     free(got);
     example_free(&p);
     return same;

@@ -11,6 +11,8 @@
 enum { EXAMPLE_ITEMS = 5, EXAMPLE_ENTRIES = 9 };
 
 struct pm_store_shape example_shape(void);
+/** The same with real pictures: items 1 and 4, of which 4 has null-text embeddings. */
+struct pm_store_shape example_real_shape(void);
 struct pm_store_about example_about(void);
 
 /** Create, put the plan on rank 0, commit. Collective over @p comm; fails the test on failure. */
@@ -23,6 +25,8 @@ struct pm_store *example_create_as(const char *path, MPI_Comm comm,
 
 /** One entry's payload; the caller frees with example_free. */
 struct pm_store_payload example_payload(const struct pm_store_shape *shape, size_t entry);
+/** Its row's flags. */
+uint8_t example_flags(const struct pm_store_shape *shape, size_t entry);
 void example_free(struct pm_store_payload *payload);
 
 /** Put one entry. Fails the test on failure. */

@@ -28,6 +28,7 @@ struct pm_capture_attention {
 struct pm_capture {
     bool images;
     enum pm_store_latents latents;
+    bool inversions; /* of real pictures, for later runs */
     struct pm_capture_attention attention[PM_STORE_MAX_CAPTURES]; /* by name, ascending */
     size_t attention_count;
 };

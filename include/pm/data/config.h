@@ -30,6 +30,7 @@ struct pm_config {
     json_t *json; /* owned; resolved, everything explicit: what is kept in the store */
     const char *model, *manifest, *store; /* paths, borrowed from json; store may be NULL */
     enum pm_config_files store_files;
+    const char *inversions; /* path of an earlier store whose inversions are used; NULL: none */
     struct pm_config_lora loras[PM_CONFIG_MAX_LORAS];
     struct pm_config_embedding embeddings[PM_CONFIG_MAX_EMBEDDINGS];
     size_t lora_count, embedding_count;

@@ -82,11 +82,16 @@ struct pm_store_shape {
     size_t id_bytes, recipe_bytes, prompt_bytes, token_bytes, word_bytes;
     size_t image_height, image_width;
     size_t latent_channels, latent_height, latent_width;
-    size_t steps;           /* calls of the UNet's denoising loop */
-    size_t train_timesteps; /* the length of the alpha_cumprod table */
+    size_t steps;                                /* calls of the UNet's denoising loop */
+    size_t levels;                               /* steps + 1: of an inversion */
+    size_t embedding_tokens, embedding_channels; /* of null-text embeddings */
+    size_t train_timesteps;                      /* the length of the alpha_cumprod table */
     bool images;
     enum pm_store_latents latents;
-    bool blend_mask;                                         /* some entry has a local blend */
+    bool blend_mask; /* some entry has a local blend */
+    bool originals;  /* some item is of a real picture, and images are kept */
+    bool inversions; /* some item is of a real picture, and inversions are kept */
+    bool embeddings; /* and of some of these null-text embeddings */
     struct pm_store_capture captures[PM_STORE_MAX_CAPTURES]; /* by path, ascending */
     size_t capture_count;
     size_t shards; /* files beside the store, each with a range of items; 0: it is one file */
@@ -137,11 +142,16 @@ enum pm_store_state { PM_STORE_PENDING, PM_STORE_DONE, PM_STORE_FAILED };
 /** The row that vouches for an entry. */
 struct pm_store_row {
     uint8_t state; /* enum pm_store_state */
-    uint8_t flags; /* PM_STORE_HAS_BLEND_MASK */
+    uint8_t flags; /* PM_STORE_HAS_... */
     uint64_t checksum;
     char message[PM_ERROR_BYTES]; /* why it failed, or "" */
 };
-enum { PM_STORE_HAS_BLEND_MASK = 1 };
+enum {
+    PM_STORE_HAS_BLEND_MASK = 1,
+    PM_STORE_HAS_ORIGINAL =
+        2, /* a source's: it is of a real picture, which the store has parts of */
+    PM_STORE_HAS_EMBEDDINGS = 4 /* a source's: its inversion has null-text embeddings */
+};
 
 /** All that may differ between two runs of the same work. */
 struct pm_store_provenance {
@@ -150,6 +160,11 @@ struct pm_store_provenance {
     int64_t finished;  /* seconds since 1970 */
     double seconds;    /* it took */
     char host[64];
+};
+
+/** Which picture, prompt, model, schedule and method an inversion is of: a hash of them all. */
+struct pm_store_inversion_key {
+    uint64_t half[2]; /* both 0: none */
 };
 
 /** What an entry's computation gave. Row-major; latents are channels first. Borrowed. What the
@@ -165,6 +180,13 @@ struct pm_store_payload {
                                                       tokens or words */
     const uint8_t *blend_mask; /* [latent_height, latent_width]  the last step's, 0 or 1; NULL: no
                                   local blend */
+    /* with the source entry of a real picture, else NULL */
+    const uint8_t *original;           /* [image_height, image_width, 3] */
+    const double *reconstruction_psnr; /* of the source's image against it, dB */
+    const struct pm_store_inversion_key *inversion_key;
+    const float *inversion; /* [levels, latent_channels, latent_height, latent_width]  x_T first */
+    const float
+        *embeddings; /* [steps, embedding_tokens, embedding_channels]  or NULL: no null-text */
 };
 
 /** @return the first item of a shard of a new store: each has as many, or one more */
@@ -290,6 +312,19 @@ PM_MUST_CHECK bool pm_store_read_attention(float *maps, const struct pm_store *s
 size_t pm_store_attention_floats(const struct pm_store *store, size_t capture);
 PM_MUST_CHECK bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store *store,
                                             size_t entry, struct pm_error *err);
+/** Of an item's real picture: to be asked for where its source's row has PM_STORE_HAS_ORIGINAL. */
+PM_MUST_CHECK bool pm_store_read_original(uint8_t *image, const struct pm_store *store, size_t item,
+                                          struct pm_error *err);
+PM_MUST_CHECK bool pm_store_read_reconstruction_psnr(double *psnr, const struct pm_store *store,
+                                                     size_t item, struct pm_error *err);
+/** @param keys  [count]  of the items first .. first + count - 1; not vouched for */
+PM_MUST_CHECK bool pm_store_read_inversion_keys(struct pm_store_inversion_key *keys,
+                                                const struct pm_store *store, size_t first,
+                                                size_t count, struct pm_error *err);
+PM_MUST_CHECK bool pm_store_read_inversion(float *latents, const struct pm_store *store,
+                                           size_t item, struct pm_error *err);
+PM_MUST_CHECK bool pm_store_read_embeddings(float *embeddings, const struct pm_store *store,
+                                            size_t item, struct pm_error *err);
 
 /** A text the store says about itself: "software", "config", "model", "model_hash", "scheduler",
  *  "manifest_hash", "created" (ISO 8601, UTC), "run_uuid". @return true, *text owned by the caller
