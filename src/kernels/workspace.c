@@ -1,0 +1,92 @@
+#include "pm/kernels/workspace.h"
+
+#include "isa/winograd.h"
+#include "pm/kernels/pack.h"
+
+/* Kernels cut their work into blocks that the second cache holds, of some rows at least; each of
+ * them has its own measure of that, and none a larger one than this. */
+enum {
+    CACHE_FLOATS = 192 * 1024,
+    FEWEST_TILES = 96,
+    FEWEST_ROWS = 48,
+    NORM_PIXELS = 128,
+    SCORE_ROWS = 96,
+    MAP_ROWS = 96,
+    LINE = 32, /* floats that a row or a matrix is longer than what is in it */
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t tiles(size_t side)
+{
+    return (side + WINOGRAD_OUT - 1) / WINOGRAD_OUT;
+}
+
+/* Tiles before and after their products, [36][tiles][C] and [36][tiles][N]. */
+static size_t winograd_floats(const struct pm_conv *conv, size_t all, size_t fewest)
+{
+    size_t each = WINOGRAD_POSITIONS * (conv->in + conv->out);
+    return smaller(all * each, larger(CACHE_FLOATS, fewest * each)) +
+           2 * WINOGRAD_POSITIONS * LINE + larger(conv->in, conv->out);
+}
+
+size_t pm_conv_workspace(const struct pm_conv *conv, size_t batch, size_t height, size_t width,
+                         size_t threads)
+{
+    size_t biases = batch * conv->out + LINE;
+    if (conv->kernel == 1) return biases;
+    size_t patch = conv->kernel * conv->kernel * conv->in;
+    size_t patches = threads * larger(CACHE_FLOATS, FEWEST_ROWS * patch);
+    patches = smaller(patches, threads * patch * height * width);
+    if (!conv->winograd) return biases + patches;
+    size_t winograd = winograd_floats(conv, batch * tiles(height) * tiles(width), FEWEST_ROWS);
+    return biases + larger(winograd, patches);
+}
+
+size_t pm_conv_backward_workspace(const struct pm_conv *conv, size_t batch, size_t height,
+                                  size_t width)
+{
+    if (conv->kernel == 1) return 0;
+    size_t by_taps = batch * height * width * conv->in; /* a stride only makes it less */
+    if (!conv->winograd) return by_taps;
+    size_t across = tiles(width), all = batch * tiles(height) * across;
+    size_t strips = batch * tiles(height) * 2 * width * conv->in;
+    return larger(by_taps, winograd_floats(conv, all, FEWEST_TILES + across) + strips + 2 * LINE);
+}
+
+size_t pm_group_norm_workspace(size_t batch, size_t pixels, size_t channels)
+{
+    size_t blocks = (pixels + NORM_PIXELS - 1) / NORM_PIXELS;
+    return batch * (2 * blocks + 3 + 2) * channels + 3 * LINE;
+}
+
+static size_t score_floats(size_t keys)
+{
+    return larger(CACHE_FLOATS / 2, FEWEST_ROWS / 2 * (keys + LINE));
+}
+
+size_t pm_attention_workspace(size_t keys, size_t head_size, size_t threads)
+{
+    size_t packed = pm_packed_floats(head_size, keys) + pm_packed_floats(keys, head_size);
+    return threads * (packed + score_floats(keys)) + 2 * LINE;
+}
+
+size_t pm_attention_backward_workspace(size_t keys, size_t head_size, size_t threads)
+{
+    size_t packed = 2 * pm_packed_floats(head_size, keys) + pm_packed_floats(keys, head_size);
+    size_t turned = 2 * head_size * (SCORE_ROWS + keys + LINE);
+    return threads * (packed + 2 * score_floats(keys) + turned + 10 * LINE);
+}
+
+size_t pm_token_map_workspace(size_t tokens, size_t threads)
+{
+    return threads * MAP_ROWS * tokens + LINE;
+}
