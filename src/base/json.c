@@ -34,16 +34,46 @@ PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path
     return true;
 }
 
-bool pm_json_load(json_t **out, const char *path, size_t max_bytes, struct pm_error *err)
+/* Outside of strings, write null over Infinity and -Infinity. */
+static void replace_infinite(char *text, size_t bytes)
+{
+    static const char infinity[] = "Infinity", null[] = "null    ";
+    enum { LETTERS = sizeof infinity - 1 };
+    bool in_string = false;
+    for (size_t i = 0; i < bytes; i++) {
+        if (in_string && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            in_string = !in_string;
+        else if (!in_string && bytes - i >= LETTERS && memcmp(text + i, infinity, LETTERS) == 0) {
+            memcpy(text + i, null, LETTERS);
+            if (i > 0 && text[i - 1] == '-') text[i - 1] = ' ';
+        }
+    }
+}
+
+static bool load(json_t **out, const char *path, size_t max_bytes, bool is_pythons,
+                 struct pm_error *err)
 {
     char *text = NULL;
     size_t bytes = 0;
     PM_TRY(read_file(&text, &bytes, path, max_bytes, err));
+    if (is_pythons) replace_infinite(text, bytes);
     json_error_t why;
     *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &why);
     free(text);
     if (*out) return true;
     return pm_fail(err, PM_E_FORMAT, "%s:%d:%d: %s", path, why.line, why.column, why.text);
+}
+
+bool pm_json_load(json_t **out, const char *path, size_t max_bytes, struct pm_error *err)
+{
+    return load(out, path, max_bytes, false, err);
+}
+
+bool pm_json_load_python(json_t **out, const char *path, size_t max_bytes, struct pm_error *err)
+{
+    return load(out, path, max_bytes, true, err);
 }
 
 bool pm_json_parse(json_t **out, const char *text, size_t bytes, const char *where,

@@ -9,14 +9,42 @@
 /* Keys that would change the steps, where they are set. */
 static bool refuse_unsupported(const json_t *config, const char *path, struct pm_error *err)
 {
-    static const char *const keys[] = {"rescale_betas_zero_snr", "trained_betas", "clip_sample",
-                                       "thresholding", NULL};
+    static const char *const keys[] = {"trained_betas", "clip_sample", "thresholding", NULL};
     for (size_t i = 0; keys[i]; i++) {
         const json_t *value = json_object_get(config, keys[i]);
         if (value && !json_is_null(value) && !json_is_false(value))
             return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is not supported", path, keys[i]);
     }
     return true;
+}
+
+/* diffusers' classes whose models are trained on the same schedule: DDIM steps through it as it
+ * does when it is made from their config. */
+static const char *const known_classes[] = {"",
+                                            "DDIMScheduler",
+                                            "PNDMScheduler",
+                                            "DDPMScheduler",
+                                            "DEISMultistepScheduler",
+                                            "DPMSolverMultistepScheduler",
+                                            "DPMSolverSDEScheduler",
+                                            "DPMSolverSinglestepScheduler",
+                                            "EulerAncestralDiscreteScheduler",
+                                            "EulerDiscreteScheduler",
+                                            "HeunDiscreteScheduler",
+                                            "KDPM2AncestralDiscreteScheduler",
+                                            "KDPM2DiscreteScheduler",
+                                            "LMSDiscreteScheduler",
+                                            "UniPCMultistepScheduler",
+                                            NULL};
+
+static bool check_class(const char *class_name, const char *path, struct pm_error *err)
+{
+    for (size_t i = 0; known_classes[i]; i++)
+        if (strcmp(known_classes[i], class_name) == 0) return true;
+    return pm_fail(err, PM_E_FORMAT,
+                   "%s: \"_class_name\" is \"%s\", whose schedule is not supported; DDIM's, "
+                   "PNDM's, Euler's and DPM-Solver's are",
+                   path, class_name);
 }
 
 static bool read_config(struct pm_schedule_config *c, const json_t *config, const char *path,
@@ -27,7 +55,9 @@ static bool read_config(struct pm_schedule_config *c, const json_t *config, cons
     static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
     int beta = PM_BETAS_LINEAR, prediction = PM_EPSILON, spacing = PM_LEADING;
     const char *class_name = "";
+    bool skips_runge_kutta = false; /* PNDM's own default */
     PM_TRY(pm_json_string(config, path, "_class_name", &class_name, err));
+    PM_TRY(check_class(class_name, path, err));
     *c = (struct pm_schedule_config){.sampler = strcmp(class_name, "PNDMScheduler") == 0 ? PM_PNDM
                                                                                          : PM_DDIM,
                                      .beta_start = 0.0001,
@@ -43,7 +73,10 @@ static bool read_config(struct pm_schedule_config *c, const json_t *config, cons
     PM_TRY(pm_json_choice(config, path, "prediction_type", predictions, &prediction, err));
     PM_TRY(pm_json_choice(config, path, "timestep_spacing", spacings, &spacing, err));
     PM_TRY(pm_json_bool(config, path, "set_alpha_to_one", &c->set_alpha_to_one, err));
+    PM_TRY(pm_json_bool(config, path, "rescale_betas_zero_snr", &c->rescales_to_zero_snr, err));
+    PM_TRY(pm_json_bool(config, path, "skip_prk_steps", &skips_runge_kutta, err));
     PM_TRY(refuse_unsupported(config, path, err));
+    c->begins_with_runge_kutta = c->sampler == PM_PNDM && !skips_runge_kutta;
     c->betas = (enum pm_betas)beta;
     c->prediction = (enum pm_prediction)prediction;
     c->spacing = (enum pm_spacing)spacing;
@@ -58,7 +91,7 @@ bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
     int n = snprintf(path, sizeof path, "%s/scheduler_config.json", folder);
     if (n < 0 || (size_t)n >= sizeof path)
         return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
-    PM_TRY(pm_json_load(&config, path, 1 << 20, err));
+    PM_TRY(pm_json_load_python(&config, path, 1 << 20, err));
     bool ok = json_is_object(config)
                   ? read_config(out, config, path, err)
                   : pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted", path);
@@ -73,18 +106,43 @@ static float linspace_32(float start, float end, size_t n, size_t i)
     return i < n / 2 ? start + step * (float)i : end - step * (float)(n - 1 - i);
 }
 
+/* alphas[n] → their cumulative products, in place: torch's cumprod accumulates float32 in double. */
+static void accumulate(float *alphas, size_t n)
+{
+    double product = 1.0;
+    for (size_t i = 0; i < n; i++) {
+        product *= (double)alphas[i];
+        alphas[i] = (float)product;
+    }
+}
+
+/* The cumulative products stretched so that the last is 0 and the first stays (Lin et al. 2023,
+ * arXiv 2305.08891, algorithm 1), by way of betas as diffusers has it. */
+static void rescale_to_zero_snr(float *alpha_cumprod, size_t n)
+{
+    float first = sqrtf(alpha_cumprod[0]), last = sqrtf(alpha_cumprod[n - 1]), before = 1.0f;
+    float scale = first / (first - last);
+    for (size_t i = 0; i < n; i++) {
+        float root = (sqrtf(alpha_cumprod[i]) - last) * scale;
+        float beta = 1.0f - root * root / before;
+        before = root * root;
+        alpha_cumprod[i] = 1.0f - beta;
+    }
+    accumulate(alpha_cumprod, n);
+}
+
 static void fill_alphas(struct pm_schedule *s, const struct pm_schedule_config *c)
 {
     bool scaled = c->betas == PM_BETAS_SCALED_LINEAR;
     float start = (float)(scaled ? sqrt(c->beta_start) : c->beta_start);
     float end = (float)(scaled ? sqrt(c->beta_end) : c->beta_end);
-    double product = 1.0; /* torch's cumprod accumulates float32 in double */
     for (size_t i = 0; i < c->train_timesteps; i++) {
         float beta = linspace_32(start, end, c->train_timesteps, i);
         if (scaled) beta *= beta;
-        product *= (double)(1.0f - beta);
-        s->alpha_cumprod[i] = (float)product;
+        s->alpha_cumprod[i] = 1.0f - beta;
     }
+    accumulate(s->alpha_cumprod, c->train_timesteps);
+    if (c->rescales_to_zero_snr) rescale_to_zero_snr(s->alpha_cumprod, c->train_timesteps);
     s->final_alpha_cumprod = c->set_alpha_to_one ? 1.0f : s->alpha_cumprod[0];
 }
 
@@ -102,6 +160,21 @@ static size_t spaced_timestep(const struct pm_schedule_config *c, size_t steps, 
     }
 }
 
+/* Where nothing of the picture is left, as after "rescale_betas_zero_snr", the noise does not tell
+ * what to step to. */
+static bool check_signal(const struct pm_schedule *s, size_t timestep, struct pm_error *err)
+{
+    float alpha = s->alpha_cumprod[timestep];
+    if (alpha > 0.0f) return true;
+    if (alpha == 0.0f && s->sampler == PM_DDIM && s->prediction == PM_V_PREDICTION) return true;
+    return pm_fail(err, PM_E_INPUT,
+                   "the betas of the model's scheduler_config.json leave nothing of the picture at "
+                   "timestep %zu, from where %s; \"ddim\" with a model that predicts v can",
+                   timestep,
+                   s->sampler == PM_PNDM ? "\"pndm\" cannot step"
+                                         : "a model that predicts the noise cannot go on");
+}
+
 bool pm_schedule_init(struct pm_schedule *out, const struct pm_schedule_config *config,
                       enum pm_sampler sampler, size_t steps, struct pm_error *err)
 {
@@ -110,6 +183,10 @@ bool pm_schedule_init(struct pm_schedule *out, const struct pm_schedule_config *
                        steps, config->train_timesteps);
     if (sampler == PM_PNDM && steps < 2)
         return pm_fail(err, PM_E_INPUT, "\"steps\" is 1; PNDM needs at least 2");
+    if (sampler == PM_PNDM && config->begins_with_runge_kutta)
+        return pm_fail(err, PM_E_INPUT,
+                       "the model's scheduler_config.json has PNDM begin with Runge-Kutta steps "
+                       "(\"skip_prk_steps\" is not true), which are not supported; \"ddim\" is");
     *out = (struct pm_schedule){.sampler = sampler,
                                 .prediction = config->prediction,
                                 .steps = steps,
@@ -125,6 +202,7 @@ bool pm_schedule_init(struct pm_schedule *out, const struct pm_schedule_config *
             return pm_fail(err, PM_E_INPUT,
                            "%zu steps visit timestep %zu, but the model has only %zu", steps, t,
                            config->train_timesteps);
+        PM_TRY(check_signal(out, t, err));
         out->timesteps[i] = t;
     }
     PM_ASSERT(sampler != PM_PNDM || out->timesteps[1] + out->stride < config->train_timesteps);

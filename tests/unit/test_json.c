@@ -68,6 +68,28 @@ static void a_file_is_read_whole(void **state)
     test_free(list);
 }
 
+static void a_file_of_pythons_may_have_infinite_numbers(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    json_t *json = NULL;
+    temporary_write_text("python.json", "{\"a\": -Infinity, \"b\": [Infinity, 1], \"Infinity\": "
+                                        "\"\\\"-Infinity\"}");
+    assert_fails(pm_json_load(&json, temporary_path("python.json"), 99, &err), err,
+                 "python.json:1");
+    assert_ok(pm_json_load_python(&json, temporary_path("python.json"), 99, &err), err);
+    assert_true(json_is_null(json_object_get(json, "a")));
+    assert_true(json_is_null(json_array_get(json_object_get(json, "b"), 0)));
+    assert_string_equal(json_string_value(json_object_get(json, "Infinity")), "\"-Infinity");
+    json_decref(json);
+    temporary_write_text("cut.json", "{\"a\": -Infinit");
+    assert_fails(pm_json_load_python(&json, temporary_path("cut.json"), 99, &err), err,
+                 "cut.json:1");
+    temporary_write_text("cut.json", "\"\\");
+    assert_fails(pm_json_load_python(&json, temporary_path("cut.json"), 99, &err), err,
+                 "cut.json:1");
+}
+
 static void a_file_that_cannot_be_read_is_named(void **state)
 {
     (void)state;
@@ -228,6 +250,7 @@ int main(void)
         cmocka_unit_test(what_is_no_json_is_refused_with_its_place),
         cmocka_unit_test(only_the_given_bytes_are_parsed),
         cmocka_unit_test(a_file_is_read_whole),
+        cmocka_unit_test(a_file_of_pythons_may_have_infinite_numbers),
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(an_absent_key_leaves_the_default),
         cmocka_unit_test(values_are_read),

@@ -56,8 +56,9 @@ static void a_config_that_is_not_built_is_refused(void **state)
                    "\"beta_end\" is 0.4; it must be from 0.5");
     assert_refused("{\"num_train_timesteps\": 5000}", "must be from 2 to 4096");
     assert_refused("{\"steps_offset\": 2}", "must be from 0 to 1");
-    assert_refused("{\"rescale_betas_zero_snr\": true}",
-                   "\"rescale_betas_zero_snr\" is not supported");
+    assert_refused("{\"_class_name\": \"FlowMatchEulerDiscreteScheduler\"}",
+                   "\"_class_name\" is \"FlowMatchEulerDiscreteScheduler\", whose schedule is not");
+    assert_refused("{\"rescale_betas_zero_snr\": 1}", "\"rescale_betas_zero_snr\"");
     assert_refused("{\"trained_betas\": [0.1]}", "\"trained_betas\" is not supported");
     assert_refused("{\"clip_sample\": true}", "\"clip_sample\" is not supported");
     assert_refused("{\"thresholding\": true}", "\"thresholding\" is not supported");
@@ -85,6 +86,40 @@ static void steps_that_cannot_be_made_are_refused(void **state)
     assert_ok(pm_schedule_init(&schedule, &config, PM_DDIM, 1000, &err), err);
     assert_int_equal(schedule.timesteps[0], 999);
     assert_int_equal(schedule.timesteps[999], 0);
+}
+
+static void a_pndm_that_begins_with_runge_kutta_is_refused(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_schedule schedule;
+    struct pm_schedule_config c;
+    assert_ok(load(&c, "{\"_class_name\": \"PNDMScheduler\"}", &err), err);
+    assert_fails(pm_schedule_init(&schedule, &c, PM_PNDM, 10, &err), err,
+                 "Runge-Kutta steps (\"skip_prk_steps\" is not true)");
+    assert_ok(pm_schedule_init(&schedule, &c, PM_DDIM, 10, &err), err);
+    assert_ok(load(&c, "{\"_class_name\": \"PNDMScheduler\", \"skip_prk_steps\": true}", &err),
+              err);
+    assert_ok(pm_schedule_init(&schedule, &c, PM_PNDM, 10, &err), err);
+}
+
+static void pure_noise_is_left_by_ddim_and_v_alone(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_schedule s;
+    struct pm_schedule_config config = stable;
+    config.rescales_to_zero_snr = true;
+    assert_ok(pm_schedule_init(&s, &config, PM_DDIM, 10, &err), err); /* from 901 on */
+    assert_true(s.alpha_cumprod[999] == 0.0f && s.alpha_cumprod[998] > 0.0f);
+    config.spacing = PM_TRAILING;
+    assert_fails(pm_schedule_init(&s, &config, PM_DDIM, 10, &err), err,
+                 "nothing of the picture at timestep 999, from where a model that predicts the");
+    config.prediction = PM_V_PREDICTION;
+    assert_fails(pm_schedule_init(&s, &config, PM_PNDM, 10, &err), err, "\"pndm\" cannot step");
+    assert_ok(pm_schedule_init(&s, &config, PM_DDIM, 10, &err), err);
+    config.beta_start = config.beta_end = 1e-8; /* no noise at all in float32 */
+    assert_fails(pm_schedule_init(&s, &config, PM_DDIM, 10, &err), err, "nothing of the picture");
 }
 
 /* For every sampler, spacing and many step counts: what the step functions rely on. */
@@ -192,6 +227,8 @@ int main(void)
         cmocka_unit_test(an_empty_config_has_the_classes_defaults),
         cmocka_unit_test(a_config_that_is_not_built_is_refused),
         cmocka_unit_test(steps_that_cannot_be_made_are_refused),
+        cmocka_unit_test(a_pndm_that_begins_with_runge_kutta_is_refused),
+        cmocka_unit_test(pure_noise_is_left_by_ddim_and_v_alone),
         cmocka_unit_test(timesteps_descend_within_the_models_own),
         cmocka_unit_test(linspace_takes_both_ends),
         cmocka_unit_test(pndm_with_a_constant_output_is_ddim),

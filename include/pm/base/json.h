@@ -20,6 +20,11 @@
 PM_MUST_CHECK bool pm_json_load(json_t **out, const char *path, size_t max_bytes,
                                 struct pm_error *err);
 
+/** The same for a file that Python wrote, which may have Infinity and -Infinity as numbers, although
+ *  JSON has no such: they are read as null. */
+PM_MUST_CHECK bool pm_json_load_python(json_t **out, const char *path, size_t max_bytes,
+                                       struct pm_error *err);
+
 /** Parse @p bytes bytes of text; @p where begins the error message. */
 PM_MUST_CHECK bool pm_json_parse(json_t **out, const char *text, size_t bytes, const char *where,
                                  struct pm_error *err);

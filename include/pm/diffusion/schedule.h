@@ -24,6 +24,8 @@ struct pm_schedule_config {
     enum pm_prediction prediction;
     enum pm_spacing spacing;
     bool set_alpha_to_one;
+    bool rescales_to_zero_snr;    /* the last timestep is pure noise */
+    bool begins_with_runge_kutta; /* a PNDM that is not built here: pm_schedule_init refuses it */
 };
 
 enum { PM_MAX_TRAIN_TIMESTEPS = 4096 };
@@ -47,7 +49,9 @@ struct pm_schedule_state {
     float *first_sample; /* [n] */
 };
 
-/** Read <model>/scheduler/scheduler_config.json; diffusers' defaults where it is silent. */
+/** Read <folder>/scheduler_config.json; where it is silent, the defaults of diffusers' DDIM, or of
+ *  PNDM if it names that. Other samplers' files say how to step with DDIM: by betas, spacing, offset
+ *  and prediction; what is only theirs is passed over. */
 PM_MUST_CHECK bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
                                            struct pm_error *err);
 
