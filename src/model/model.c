@@ -101,6 +101,40 @@ static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
     return true;
 }
 
+/* Files of a layout that is not in the list above, in the order of their index. */
+static bool hash_shards(uint64_t *hash, const char *folder, const char *stem, struct pm_error *err)
+{
+    struct pm_tensor_set set;
+    PM_TRY(pm_tensor_set_open(&set, folder, stem, err));
+    for (size_t i = 0; set.has_index && i < set.file_count; i++)
+        *hash = pm_hash64(set.files[i].map, set.files[i].map_bytes, *hash);
+    pm_tensor_set_close(&set);
+    return true;
+}
+
+static bool hash_more_files(char text[PM_HASH_TEXT_BYTES], const char *folder, struct pm_error *err)
+{
+    struct {
+        char listed[PM_HASH_TEXT_BYTES - 1];
+        uint64_t more;
+    } all = {.more = 0};
+    _Static_assert(sizeof all == PM_HASH_TEXT_BYTES - 1 + sizeof(uint64_t), "no padding is hashed");
+    static const char *const networks[][2] = {{"text_encoder", "model"},
+                                              {"unet", "diffusion_pytorch_model"},
+                                              {"vae", "diffusion_pytorch_model"}};
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(join(path, folder, "tokenizer/added_tokens.json", err));
+    PM_TRY(hash_file(&all.more, path, err));
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        PM_TRY(join(path, folder, networks[i][0], err));
+        PM_TRY(hash_shards(&all.more, path, networks[i][1], err));
+    }
+    if (all.more == 0) return true;
+    memcpy(all.listed, text, sizeof all.listed);
+    pm_hash_text(text, &all, sizeof all);
+    return true;
+}
+
 static bool fingerprint(char text[PM_HASH_TEXT_BYTES], const char *folder, struct pm_error *err)
 {
     enum { FILES = sizeof result_files / sizeof *result_files };
@@ -112,7 +146,7 @@ static bool fingerprint(char text[PM_HASH_TEXT_BYTES], const char *folder, struc
         PM_TRY(hash_file(&hashes[i], path, err));
     }
     pm_hash_text(text, hashes, sizeof hashes);
-    return true;
+    return hash_more_files(text, folder, err);
 }
 
 bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder, struct pm_error *err)

@@ -42,4 +42,8 @@ struct merge *pm_tokenizer_merge_slot(const struct pm_tokenizer *tokenizer, int3
 /** NFC, each run of white space as one space, lower case. @param text  [length], valid UTF-8
  *  @return owned by the caller (free), *bytes long and ended by 0 */
 char *pm_tokenizer_normalise(const char *text, size_t length, size_t *bytes);
+
+/** Teach it the words of <folder>/added_tokens.json, if there is one; else err names file and word. */
+PM_MUST_CHECK bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *folder,
+                                                 struct pm_error *err);
 #endif

@@ -315,6 +315,7 @@ bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_
               load_specials(tokenizer, folder, vocabulary_path, vocabulary, err) &&
               load_merges(tokenizer, merges_path, vocabulary, err);
     if (ok) take_bytes(tokenizer, vocabulary);
+    ok = ok && pm_tokenizer_load_saved_words(tokenizer, folder, err);
     json_decref(vocabulary);
     if (ok)
         *out = tokenizer;

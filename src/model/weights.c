@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { NAME_BYTES = 192 };
 static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tensor at a time */
@@ -27,27 +26,17 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
 bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,
                      struct pm_arena *memory, struct pm_error *err)
 {
-    static const char *const endings[] = {".safetensors", ".fp16.safetensors"};
     *out = (struct pm_weights){.memory = memory};
-    char path[4096];
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        int n = snprintf(path, sizeof path, "%s/%s%s", folder, stem, endings[i]);
-        if (n < 0 || (size_t)n >= sizeof path)
-            return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
-        if (access(path, F_OK) != 0) continue;
-        PM_TRY(pm_safetensors_open(&out->file, path, err));
-        out->used = calloc(out->file.count + 1, sizeof *out->used);
-        if (!out->used) pm_die("no memory to read %s", path);
-        pm_arena_init(&out->scratch, SCRATCH_BYTES);
-        return true;
-    }
-    return pm_fail(err, PM_E_IO, "%s has neither %s.safetensors nor %s.fp16.safetensors", folder,
-                   stem, stem);
+    PM_TRY(pm_tensor_set_open(&out->set, folder, stem, err));
+    out->used = calloc(out->set.count + 1, sizeof *out->used);
+    if (!out->used) pm_die("no memory to read %s", out->set.path);
+    pm_arena_init(&out->scratch, SCRATCH_BYTES);
+    return true;
 }
 
 void pm_weights_close(struct pm_weights *weights)
 {
-    pm_safetensors_close(&weights->file);
+    pm_tensor_set_close(&weights->set);
     free(weights->used);
     pm_arena_free(&weights->scratch);
     *weights = (struct pm_weights){0};
@@ -60,13 +49,13 @@ static bool is_whole(const struct pm_tensor *tensor)
 
 bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error *err)
 {
-    for (size_t i = 0; i < weights->file.count; i++) {
-        const struct pm_tensor *tensor = &weights->file.tensors[i];
+    for (size_t i = 0; i < weights->set.count; i++) {
+        const struct pm_tensor *tensor = &weights->set.tensors[i];
         if (!weights->used[i] && !is_whole(tensor))
             return pm_fail(err, PM_E_FORMAT,
                            "%s: the tensor \"%s\" has no place in the network that its config.json "
                            "describes",
-                           weights->file.path, tensor->name);
+                           weights->set.path, tensor->name);
     }
     return true;
 }
@@ -74,15 +63,15 @@ bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error
 bool pm_weights_has(const struct pm_weights *weights, const char *format, ...)
 {
     NAME_FROM_ARGS(name, format);
-    return pm_safetensors_find(&weights->file, name) != NULL;
+    return pm_tensor_set_find(&weights->set, name) != NULL;
 }
 
 /* Find a float tensor of a given rank's shape (trailing ones may be missing or added). */
 static const struct pm_tensor *take(struct pm_weights *weights, const char *name, size_t rank,
                                     const size_t *shape, struct pm_error *err)
 {
-    const struct pm_tensor *tensor = pm_safetensors_find(&weights->file, name);
-    const char *path = weights->file.path;
+    const struct pm_tensor *tensor = pm_tensor_set_find(&weights->set, name);
+    const char *path = weights->set.path;
     if (!tensor) {
         pm_fail(err, PM_E_FORMAT, "%s has no tensor \"%s\"", path, name);
         return NULL;
@@ -107,7 +96,7 @@ static const struct pm_tensor *take(struct pm_weights *weights, const char *name
                 has, wants);
         return NULL;
     }
-    weights->used[tensor - weights->file.tensors] = true;
+    weights->used[tensor - weights->set.tensors] = true;
     return tensor;
 }
 

@@ -17,7 +17,7 @@ static const char MERGES[] = "#version: 0.2\na b\na b</w>\n";
 
 static char folder[64];
 static const char *const file_names[] = {"vocab.json", "merges.txt", "special_tokens_map.json",
-                                         "tokenizer_config.json"};
+                                         "tokenizer_config.json", "added_tokens.json"};
 
 static const char *file_path(const char *name)
 {
@@ -216,6 +216,38 @@ static void a_small_vocabulary_merges_and_pads(void **state)
     pm_tokenizer_free(tokenizer);
 }
 
+static void saved_words_have_the_ids_that_the_file_says(void **state)
+{
+    (void)state;
+    write_file("added_tokens.json", "{\"<cat>_1\": 10, \"<|endoftext|>\": 8, \"<cat>\": 9, "
+                                    "\"<Dog>\": 11}");
+    struct pm_tokenizer *tokenizer = load(folder);
+    assert_int_equal(pm_tokenizer_size(tokenizer), 12);
+    struct pm_tokens tokens = tokenize(tokenizer, "a <dog> <cat>");
+    const int32_t expected[] = {7, 2, 11, 9, 10, 8};
+    assert_memory_equal(tokens.ids, expected, sizeof expected);
+    pm_tokenizer_free(tokenizer);
+}
+
+static void saved_words_that_do_not_fit_the_vocabulary_are_refused(void **state)
+{
+    (void)state;
+    write_file("added_tokens.json", "{\"<cat>\": 10}");
+    assert_refused("added_tokens.json: \"<cat>\" has no id from 0 on that follows the 9");
+    write_file("added_tokens.json", "{\"<cat>\": 10, \"<|endoftext|>\": 8}");
+    assert_refused("added_tokens.json has no token with the id 9");
+    write_file("added_tokens.json", "{\"<cat>\": 10, \"<dog>\": 10}");
+    assert_refused("added_tokens.json has no token with the id 9");
+    write_file("added_tokens.json", "{\"<cat>\": 8}");
+    assert_refused("\"<cat>\" has the id 8, which is \"<|endoftext|>\"");
+    write_file("added_tokens.json", "{\"<c at>\": 9}");
+    assert_refused("added_tokens.json: the new word \"<c at>\" has white space in it");
+    write_file("added_tokens.json", "{\"<cat>\": -1}");
+    assert_refused("has no id from 0 on");
+    write_file("added_tokens.json", "[]");
+    assert_refused("added_tokens.json: an object is wanted, not a list");
+}
+
 static void the_map_goes_before_the_config(void **state)
 {
     (void)state;
@@ -334,6 +366,8 @@ int main(void)
         test_with_folder(huge_files_are_refused),
         cmocka_unit_test(a_folder_name_beyond_the_systems_limit_is_refused),
         test_with_folder(a_small_vocabulary_merges_and_pads),
+        test_with_folder(saved_words_have_the_ids_that_the_file_says),
+        test_with_folder(saved_words_that_do_not_fit_the_vocabulary_are_refused),
         test_with_folder(the_map_goes_before_the_config),
         test_with_folder(special_tokens_are_found_as_their_flag_says),
         test_with_folder(a_token_reads_as_its_bytes),

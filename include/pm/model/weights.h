@@ -10,12 +10,12 @@
 #include "pm/base/error.h"
 #include "pm/kernels/kernels.h"
 #include "pm/model/lora.h"
-#include "pm/model/safetensors.h"
+#include "pm/model/tensor_set.h"
 
 #define PM_NAME_FORMAT(text, first) __attribute__((format(printf, text, first)))
 
 struct pm_weights {
-    struct pm_safetensors file;
+    struct pm_tensor_set set;
     bool *used;                   /* by tensor */
     struct pm_arena *memory;      /* borrowed: where packed weights go, for the model's life */
     struct pm_arena scratch;      /* float32 before packing */
@@ -30,7 +30,7 @@ struct pm_norm {
 
 enum pm_bias { PM_NO_BIAS, PM_BIAS };
 
-/** Open <folder>/<stem>.safetensors, or <stem>.fp16.safetensors where that is what there is.
+/** Open the files of <folder>, as tensor_set.h lists them.
  *  @param memory  borrowed, must outlive the weights made
  *  @return true, to be closed by pm_weights_close; else err names what was looked for */
 PM_MUST_CHECK bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,

@@ -1,0 +1,89 @@
+/* added_tokens.json: the words that a tokenizer was taught before it was saved. */
+#include "tokenizer_impl.h"
+
+#include "pm/base/json.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILE_BYTES_MAX = 16 << 20 };
+
+/* Ids of the vocabulary may be named again; new ones follow it without a gap. */
+static bool check_entry(const struct pm_tokenizer *tokenizer, const json_t *file, const char *path,
+                        const char *text, const json_t *id, struct pm_error *err)
+{
+    json_int_t value = json_integer_value(id);
+    size_t size = tokenizer->size;
+    if (!json_is_integer(id) || value < 0 || (uint64_t)value >= size + json_object_size(file))
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s: \"%.80s\" has no id from 0 on that follows the %zu of vocab.json", path,
+                       text, size);
+    if ((size_t)value < size && strcmp(tokenizer->texts[value], text) != 0)
+        return pm_fail(err, PM_E_FORMAT, "%s: \"%.80s\" has the id %lld, which is \"%s\"", path,
+                       text, (long long)value, tokenizer->texts[value]);
+    return true;
+}
+
+static const char *text_of_id(const json_t *file, size_t id)
+{
+    const char *text;
+    json_t *value;
+    json_object_foreach((json_t *)file, text, value)
+    {
+        if ((size_t)json_integer_value(value) == id) return text;
+    }
+    return NULL;
+}
+
+/* "word" is followed by "word_1", "word_2", …, with the ids that follow its own. */
+static size_t count_of_word(const json_t *file, const char *word, size_t id)
+{
+    size_t count = 1;
+    for (;; count++) {
+        char next[512];
+        snprintf(next, sizeof next, "%s_%zu", word, count);
+        const json_t *value = json_object_get(file, next);
+        if (!value || (size_t)json_integer_value(value) != id + count) return count;
+    }
+}
+
+static bool add_words(struct pm_tokenizer *tokenizer, const json_t *file, const char *path,
+                      struct pm_error *err)
+{
+    size_t size = tokenizer->size;
+    const char *text;
+    json_t *id;
+    size_t more = 0;
+    json_object_foreach((json_t *)file, text, id)
+    {
+        PM_TRY(check_entry(tokenizer, file, path, text, id, err));
+        if ((size_t)json_integer_value(id) >= size) more++;
+    }
+    while (tokenizer->size < size + more) {
+        size_t next = tokenizer->size;
+        const char *word = text_of_id(file, next);
+        if (!word) return pm_fail(err, PM_E_FORMAT, "%s has no token with the id %zu", path, next);
+        if (!pm_tokenizer_add_word(tokenizer, word, count_of_word(file, word, next), err)) {
+            struct pm_error why = *err;
+            return pm_fail(err, PM_E_FORMAT, "%s: %s", path, why.message);
+        }
+    }
+    return true;
+}
+
+bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *folder,
+                                   struct pm_error *err)
+{
+    char path[PATH_MAX];
+    json_t *file;
+    snprintf(path, sizeof path, "%s/added_tokens.json", folder);
+    if (access(path, F_OK) != 0) return true;
+    PM_TRY(pm_json_load(&file, path, FILE_BYTES_MAX, err));
+    bool ok = json_is_object(file) ? add_words(tokenizer, file, path, err)
+                                   : pm_fail(err, PM_E_FORMAT, "%s: an object is wanted, not %s",
+                                             path, pm_json_kind(file));
+    json_decref(file);
+    return ok;
+}
