@@ -11,6 +11,7 @@ int verb_status(int argc, char **argv);
 int verb_verify(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_export(int argc, char **argv);
+int verb_measure(int argc, char **argv);
 int verb_import(int argc, char **argv);
 int verb_merge(int argc, char **argv);
 int verb_pack(int argc, char **argv);

@@ -1,0 +1,191 @@
+/* promptmill measure STORE: a table of metrics beside it. */
+#include "measure_item.h"
+#include "measure_table.h"
+#include "verbs.h"
+
+#include "pm/data/manifest.h"
+#include "pm/runtime/agree.h"
+#include "pm/runtime/exit_status.h"
+#include "pm/runtime/world.h"
+
+#include <argp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char doc[] =
+    "\nMeasure every finished edit of a store against its original, a real picture or the "
+    "source's: "
+    "MSE, PSNR and SSIM of the whole and, by the line's mask or else the edit's blend mask, of the "
+    "edited and the unedited part, in both conventions (docs/benchmarks.md). Reconstructions of "
+    "real "
+    "pictures are measured as well. The store is only read; the table lies beside it."
+    "\vRun it alone or under mpirun or srun: the table is the same.";
+
+static const struct argp_option option_table[] = {
+    {"as", 'a', "FORMAT", 0, "csv (default) or jsonl", 0},
+    {"out", 'o', "FILE", 0, "the table (default: the store's name with .metrics.csv for .h5)", 0},
+    {"truth", 't', "FOLDER", 0,
+     "pictures of what the edits should have made, named as the mapping's image_path, else ID.png: "
+     "measured against as well",
+     0},
+    {0}};
+
+struct arguments {
+    const char *store, *out, *truth;
+    enum measure_format format;
+};
+
+/* With ARGP_NO_EXIT, argp_error returns: its callers must say so with EINVAL. */
+static error_t parse_option(int flag, char *arg, struct argp_state *state)
+{
+    struct arguments *a = state->input;
+    switch (flag) {
+    case 'a':
+        a->format = strcmp(arg, "jsonl") == 0 ? MEASURE_JSONL : MEASURE_CSV;
+        if (a->format == MEASURE_JSONL || strcmp(arg, "csv") == 0) return 0;
+        argp_error(state, "\"%s\": the formats are csv and jsonl", arg);
+        return EINVAL;
+    case 'o':
+        a->out = arg;
+        return 0;
+    case 't':
+        a->truth = arg;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->store) {
+            argp_error(state, "\"%s\": one store is enough", arg);
+            return EINVAL;
+        }
+        a->store = arg;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "a store is wanted");
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0) return true;
+    return false;
+}
+
+static bool parse(struct arguments *out, int argc, char **argv, bool prints)
+{
+    char name[] = "promptmill measure";
+    struct argp argp = {
+        .options = option_table, .parser = parse_option, .args_doc = "STORE", .doc = doc};
+    *out = (struct arguments){0};
+    if (asks_for_help(argc, argv)) {
+        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+        return true;
+    }
+    char *verb = argv[0];
+    argv[0] = name;
+    unsigned quiet = prints ? 0 : ARGP_NO_ERRS;
+    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP | quiet, NULL, out) == 0;
+    argv[0] = verb;
+    return ok;
+}
+
+/* The manifest's, whose pictures and masks are looked for beside it. */
+static bool manifest_folder(char folder[PATH_MAX], const struct pm_store *store,
+                            struct pm_error *err)
+{
+    char *config;
+    json_t *json;
+    PM_TRY(pm_store_read_attribute(&config, store, "config", err));
+    bool ok = pm_json_parse(&json, config, strlen(config), "the store's config", err);
+    free(config);
+    PM_TRY(ok);
+    const char *manifest = json_string_value(json_object_get(json, "manifest"));
+    const char *slash = manifest ? strrchr(manifest, '/') : NULL;
+    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - manifest) : 1, slash ? manifest : ".");
+    json_decref(json);
+    return true;
+}
+
+/* This rank's share of the items, one in so many. */
+static bool measure_share(struct measure_table *table, const struct pm_store *store,
+                          const struct arguments *a, const struct pm_world *world,
+                          struct pm_error *err)
+{
+    char folder[PATH_MAX];
+    const struct pm_store_shape *shape = pm_store_shape_of(store);
+    struct measure_options options = {.manifest_folder = folder, .truth_folder = a->truth};
+    if (!shape->images)
+        return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
+                       a->store);
+    PM_TRY(manifest_folder(folder, store, err));
+    for (size_t item = (size_t)world->rank; item < shape->items; item += (size_t)world->ranks) {
+        size_t count;
+        struct measured *room;
+        PM_TRY(measure_table_grow(table, &room, store, item, err));
+        PM_TRY(measure_item(room, &count, &table->left_out, store, item, &options, err));
+        table->count += count;
+    }
+    return true;
+}
+
+/* "edits.h5" to "edits.metrics.csv". @return owned by the caller */
+static char *default_out(const struct arguments *a)
+{
+    char *out;
+    size_t length = strlen(a->store);
+    if (length > 3 && strcmp(a->store + length - 3, ".h5") == 0) length -= 3;
+    if (asprintf(&out, "%.*s.metrics.%s", (int)length, a->store,
+                 a->format == MEASURE_CSV ? "csv" : "jsonl") < 0)
+        pm_die("no memory for a path");
+    return out;
+}
+
+static bool finish(const struct measure_table *table, const struct pm_store *store,
+                   const struct arguments *a, struct pm_error *err)
+{
+    char *made = a->out ? NULL : default_out(a);
+    const char *out = a->out ? a->out : made;
+    bool ok =
+        table->count > 0 || pm_fail(err, PM_E_INPUT, "%s has no finished edits yet", a->store);
+    ok = ok && measure_table_write(table, out, a->format, store, a->truth, err);
+    ok = ok && measure_table_summarise(table, out, store, a->truth, err);
+    free(made);
+    return ok;
+}
+
+static bool measure(const struct arguments *a, const struct pm_world *world, struct pm_error *err)
+{
+    struct pm_store *store = NULL;
+    struct measure_table table = {0};
+    bool ok =
+        pm_store_open_read(&store, a->store, err) && measure_share(&table, store, a, world, err);
+    ok = pm_agree(MPI_COMM_WORLD, ok, err);
+    if (ok) measure_table_gather(&table, MPI_COMM_WORLD);
+    if (ok && world->rank == 0) ok = finish(&table, store, a, err);
+    ok = pm_agree(MPI_COMM_WORLD, ok, err);
+    measure_table_free(&table);
+    pm_store_close(store);
+    return ok;
+}
+
+int verb_measure(int argc, char **argv)
+{
+    struct arguments a;
+    struct pm_world world;
+    struct pm_error err = {0};
+    if (asks_for_help(argc, argv)) {
+        (void)parse(&a, argc, argv, true);
+        return PM_EXIT_DONE;
+    }
+    pm_world_init(&world, &argc, &argv);
+    bool ok = parse(&a, argc, argv, world.rank == 0);
+    bool is_parsed = ok;
+    ok = ok && measure(&a, &world, &err);
+    if (!ok && is_parsed && world.rank == 0) fprintf(stderr, "promptmill: %s\n", err.message);
+    pm_world_free(&world);
+    return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
+}
