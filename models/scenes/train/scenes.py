@@ -63,6 +63,15 @@ class Scene:
     weather: str
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a thing stands, in pixels of the canvas."""
+
+    x: float
+    y: float
+    radius: float
+
+
 def scene_random(index: int) -> random.Random:
     """The source of chance for scene `index`: for its content, its picture, then its captions."""
     return random.Random(1000003 * index + 17)
@@ -112,15 +121,21 @@ def _thing_phrase(thing: Thing, rng: random.Random, omit: float) -> str:
 
 def render(scene: Scene, rng: random.Random) -> np.ndarray:
     """Draw the scene. Returns uint8 [SIDE, SIDE, 3], RGB."""
-    image, horizon = _draw_background(scene, rng)
-    image = _draw_things(image, scene, horizon, rng)
+    image, horizon = draw_background(scene, rng)
+    for thing, place in zip(scene.things, place_things(len(scene.things), horizon, rng)):
+        image = draw_thing(image, thing, place, scene.time)
+    return finish(image, scene, rng)
+
+
+def finish(image: Image.Image, scene: Scene, rng: random.Random) -> np.ndarray:
+    """Weather, size and style. Returns uint8 [SIDE, SIDE, 3], RGB."""
     image = WEATHER_EFFECTS[scene.weather](image, rng) if scene.weather else image
     image = image.resize((SIDE, SIDE), Image.LANCZOS)
     image = STYLE_EFFECTS[scene.style](image, rng) if scene.style != "photo" else image
     return np.asarray(image.convert("RGB"))
 
 
-def _draw_background(scene: Scene, rng: random.Random) -> tuple[Image.Image, int]:
+def draw_background(scene: Scene, rng: random.Random) -> tuple[Image.Image, int]:
     """Sky with its light and ground with the water's waves. Returns the horizon's row as well."""
     daylight = DAYLIGHT[scene.time]
     horizon = int(CANVAS * rng.uniform(0.42, 0.58))
@@ -147,25 +162,31 @@ def _draw_background(scene: Scene, rng: random.Random) -> tuple[Image.Image, int
     return image, horizon
 
 
-def _draw_things(image: Image.Image, scene: Scene, horizon: int,
-                 rng: random.Random) -> Image.Image:
-    single = len(scene.things) == 1
+def place_things(count: int, horizon: int, rng: random.Random) -> list[Placement]:
+    """Where one thing stands, or two side by side."""
+    single = count == 1
     if single:
         centres = [rng.uniform(0.34, 0.66)]
     else:
         centres = [rng.uniform(0.22, 0.32), rng.uniform(0.68, 0.78)]
         if rng.random() < 0.5:
             centres.reverse()
-    light = 0.55 + 0.45 * DAYLIGHT[scene.time] if scene.time else 1
-    for thing, centre in zip(scene.things, centres):
+    placements = []
+    for centre in centres:
         radius = CANVAS * (rng.uniform(0.19, 0.27) if single else rng.uniform(0.14, 0.19))
-        x = centre * CANVAS
         y = max(horizon + CANVAS * rng.uniform(0.0, 0.12), CANVAS * 0.5)
-        shadow = [x - radius, y + radius * 0.85, x + radius, y + radius * 1.12]
-        ImageDraw.Draw(image, "RGBA").ellipse(shadow, fill=(0, 0, 0, 70))
-        colour = tuple(int(v) for v in np.array(COLOURS[thing.colour], dtype=float) * light)
-        image = draw_object(image, thing.kind, colour, thing.texture, x, y, radius)
-    return image
+        placements.append(Placement(centre * CANVAS, y, radius))
+    return placements
+
+
+def draw_thing(image: Image.Image, thing: Thing, place: Placement, time: str) -> Image.Image:
+    """The thing with its shadow, in the light of the time of day."""
+    light = 0.55 + 0.45 * DAYLIGHT[time] if time else 1
+    x, y, radius = place.x, place.y, place.radius
+    shadow = [x - radius, y + radius * 0.85, x + radius, y + radius * 1.12]
+    ImageDraw.Draw(image, "RGBA").ellipse(shadow, fill=(0, 0, 0, 70))
+    colour = tuple(int(v) for v in np.array(COLOURS[thing.colour], dtype=float) * light)
+    return draw_object(image, thing.kind, colour, thing.texture, x, y, radius)
 
 
 def _fog(image: Image.Image, rng: random.Random) -> Image.Image:
