@@ -50,14 +50,14 @@ static bool join(char path[PATH_MAX], const char *folder, const char *name, stru
 }
 
 /* The real picture as the run saw it, or the source's. */
-static bool read_original(struct item *x, struct pm_error *err)
+static bool read_original(struct item *x, size_t item, const struct pm_store_row *source,
+                          struct pm_error *err)
 {
-    char path[PATH_MAX];
     if (!x->recipe.image.path)
         return pm_store_read_image(x->original, x->store, x->row.first_entry, err);
-    PM_TRY(join(path, x->options->manifest_folder, x->recipe.image.path, err));
-    return pm_image_load_fitted(x->original, x->shape->image_height, x->shape->image_width, path,
-                                &x->fit, err);
+    if (x->shape->originals && source->flags & PM_STORE_HAS_ORIGINAL)
+        return pm_store_read_original(x->original, x->store, item, err);
+    return pm_fail(err, PM_E_INPUT, "%s: the store does not have the real picture", x->row.id);
 }
 
 /* FOLDER/IMAGE, where PIE-Bench's image_path names the picture; else FOLDER/ID.png. */
@@ -121,27 +121,32 @@ static bool measure_entry(struct measured *out, struct item *x, size_t index,
     return true;
 }
 
-static bool measure_entries(struct measured *out, size_t *count, size_t *left_out, struct item *x,
+static bool read_references(struct item *x, size_t item, const struct pm_store_row *source,
                             struct pm_error *err)
 {
     const struct pm_image_recipe *image = &x->recipe.image;
-    size_t pixels = x->shape->image_height * x->shape->image_width;
-    bool has_original = false, is_source_done = false;
+    size_t bytes = x->shape->image_height * x->shape->image_width * 3;
     x->fit = (struct pm_image_fit){.rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
                                    .crop = {image->left, image->right, image->top, image->bottom}};
-    x->original = allocate(pixels * 3);
-    x->picture = allocate(pixels * 3);
+    x->original = allocate(bytes);
+    x->picture = allocate(bytes);
+    return read_original(x, item, source, err) && read_truth(x, err) && read_mask(x, err);
+}
+
+static bool measure_entries(struct measured *out, size_t *count, size_t *left_out, struct item *x,
+                            size_t item, struct pm_error *err)
+{
+    struct pm_store_row source;
+    PM_TRY(pm_store_read_rows(&source, x->store, x->row.first_entry, 1, err));
     for (size_t i = 0; i < x->row.entries; i++) {
         struct pm_store_row row;
         PM_TRY(pm_store_read_rows(&row, x->store, x->row.first_entry + i, 1, err));
-        bool is_done = row.state == PM_STORE_DONE;
-        if (i == 0) is_source_done = is_done;
-        *left_out += i > 0 && !(is_done && is_source_done);
-        if (!is_done || !is_source_done || (i == 0 && !image->path)) continue;
-        if (!has_original) PM_TRY(read_original(x, err) && read_truth(x, err) && read_mask(x, err));
-        has_original = true;
+        bool is_done = row.state == PM_STORE_DONE && source.state == PM_STORE_DONE;
+        *left_out += i > 0 && !is_done;
+        if (!is_done || (i == 0 && !x->recipe.image.path)) continue;
+        if (!x->original) PM_TRY(read_references(x, item, &source, err));
         PM_TRY(measure_entry(&out[*count], x, i, &row, err));
-        (*count)++;
+        out[(*count)++].item = item;
     }
     return true;
 }
@@ -154,8 +159,7 @@ bool measure_item(struct measured *out, size_t *count, size_t *left_out,
     *count = 0;
     PM_TRY(pm_store_read_item(&x.row, store, item, err));
     bool is_read = describe_read_recipe(&x.recipe, x.row.recipe, x.row.id, err);
-    bool ok = is_read && measure_entries(out, count, left_out, &x, err);
-    for (size_t i = 0; i < *count; i++) out[i].item = item;
+    bool ok = is_read && measure_entries(out, count, left_out, &x, item, err);
     free(x.original);
     free(x.picture);
     free(x.truth);
