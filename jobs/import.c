@@ -24,7 +24,7 @@ static const struct argp_option option_table[] = {
     {"images", 'i', "FOLDER", 0,
      "pie-bench: where the pictures are, seen from the manifest (default: annotation_images)", 0},
     {"published-settings", 'p', NULL, 0,
-     "pie-bench: edit as PnPInversion does: seed 1234, cross 0.4, self 0.6, the target's blend "
+     "pie-bench: edit as PnPInversion does: cross 0.4, self 0.6, the target's blend "
      "word twice as strong",
      0},
     {0}};

@@ -13,8 +13,7 @@ static const char *const categories[] = {
     "change pose", "change color",  "change material", "change background", "change style"};
 enum { CATEGORIES = sizeof categories / sizeof *categories };
 
-/* PnPInversion's run_editing_p2p.py. */
-static const int SEED = 1234;
+/* PnPInversion's run_editing_p2p.py. Its seed is without effect on a real picture. */
 static const double CROSS_REPLACE_STEPS = 0.4, SELF_REPLACE_STEPS = 0.6, WORD_FACTOR = 2.0;
 
 /* "a [red] cat" as the models are told it. @return owned by the caller */
@@ -126,7 +125,6 @@ static bool import_entry(struct pm_import_result *result, FILE *out, const char 
     }
     json_t *line = json_pack("{s:s, s:o, s:o}", "id", id, "source", without_brackets(source),
                              "image", json_sprintf("%s/%s", options->images, image));
-    if (options->published_settings) json_object_set_new(line, "seed", json_integer(SEED));
     json_object_set_new(line, "targets",
                         json_pack("[o]", make_target(prompt, blend, options->published_settings)));
     json_object_set_new(line, "meta", make_meta(entry, category));

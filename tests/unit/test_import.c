@@ -81,7 +81,7 @@ static void pie_bench_keeps_all_it_has(void **state)
         "\"refine\", \"local_blend\": {\"source\": \"cat\", \"target\": \"dog\"}}], " META "}]");
     assert_imports(pm_import_pie_bench, text, &published,
                    "[{\"id\": \"000000000007\", \"source\": \"a red cat\", \"image\": "
-                   "\"pictures/1_x/7.jpg\", \"seed\": 1234, \"targets\": [{\"prompt\": \"a blue "
+                   "\"pictures/1_x/7.jpg\", \"targets\": [{\"prompt\": \"a blue "
                    "dog\", \"edit\": \"refine\", \"cross_replace_steps\": 0.4, "
                    "\"self_replace_steps\": 0.6, \"equalizer\": {\"dog\": 2.0}, \"local_blend\": "
                    "{\"source\": \"cat\", \"target\": \"dog\"}}], " META "}]");
