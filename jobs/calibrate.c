@@ -15,8 +15,8 @@ static float *zeros(struct pm_arena *arena, size_t count)
     return memset(pm_arena_floats(arena, count), 0, count * sizeof(float));
 }
 
-/* Seconds of one sample, and the memory that the batch took. */
-static double time_unet(size_t *bytes, const struct pm_unet *unet, size_t height, size_t width)
+/* Seconds of one sample. */
+static double time_unet(const struct pm_unet *unet, size_t height, size_t width)
 {
     struct pm_arena arena;
     double best = 0.0;
@@ -33,12 +33,11 @@ static double time_unet(size_t *bytes, const struct pm_unet *unet, size_t height
         double took = pm_clock_seconds() - start;
         if (i == 0 || took < best) best = took;
     }
-    *bytes = arena.peak;
     pm_arena_free(&arena);
     return best / MEASURED_SAMPLES;
 }
 
-static double time_decoder(size_t *bytes, const struct pm_vae *vae, size_t height, size_t width)
+static double time_decoder(const struct pm_vae *vae, size_t height, size_t width)
 {
     struct pm_arena arena;
     pm_arena_init(&arena, pm_model_scratch_bytes());
@@ -47,18 +46,15 @@ static double time_decoder(size_t *bytes, const struct pm_vae *vae, size_t heigh
     double start = pm_clock_seconds();
     pm_vae_decode(image, vae, latents, 1, height, width, &arena);
     double took = pm_clock_seconds() - start;
-    *bytes = arena.peak;
     pm_arena_free(&arena);
     return took;
 }
 
-void calibrate(struct calibration *out, const struct pm_edit_settings *settings, size_t threads,
-               size_t samples)
+void calibrate(struct calibration *out, const struct pm_edit_settings *settings, size_t threads)
 {
     const struct pm_model *model = settings->model;
     size_t height = settings->latent_height, width = settings->latent_width;
     double whole = pm_unet_flops(&model->unet, height, width, PM_TOKENS);
-    size_t unet_bytes, decoder_bytes = 0;
     while (2 * MEASURED_SAMPLES * pm_unet_flops(&model->unet, height, width, PM_TOKENS) >
                MOST_SECONDS * LEAST_FLOPS_PER_SECOND &&
            height >= 2 * LEAST_SIDE && width >= 2 * LEAST_SIDE) {
@@ -70,10 +66,7 @@ void calibrate(struct calibration *out, const struct pm_edit_settings *settings,
     double area =
         (double)(settings->latent_height * settings->latent_width) / (double)(height * width);
     *out = (struct calibration){.height = height, .width = width};
-    out->sample_seconds = share * time_unet(&unet_bytes, &model->unet, height, width);
+    out->sample_seconds = share * time_unet(&model->unet, height, width);
     if (!settings->latents_only)
-        out->picture_seconds = area * time_decoder(&decoder_bytes, &model->vae, height, width);
-    double in_unet = (double)unet_bytes * area * (double)samples / MEASURED_SAMPLES;
-    double in_decoder = (double)decoder_bytes * area;
-    out->scratch_bytes = in_unet > in_decoder ? in_unet : in_decoder;
+        out->picture_seconds = area * time_decoder(&model->vae, height, width);
 }

@@ -1,4 +1,4 @@
-/** @file calibrate.h  What a run's edits cost in time and memory, from a few seconds' measuring. */
+/** @file calibrate.h  What a run's edits cost in time, from a few seconds' measuring. */
 #ifndef CALIBRATE_H
 #define CALIBRATE_H
 #include "pm/edit/edit_image.h"
@@ -8,11 +8,8 @@ struct calibration {
                                the arithmetic tells the run's */
     double sample_seconds;  /* of the UNet, with the threads of one rank */
     double picture_seconds; /* to decode one; 0 where none is */
-    double scratch_bytes;   /* of a rank */
 };
 
-/** Measure the engine on this host, with latents as large as are sure to take seconds only.
- *  @param samples  of the largest batch that the run will have */
-void calibrate(struct calibration *out, const struct pm_edit_settings *settings, size_t threads,
-               size_t samples);
+/** Measure the engine on this host, with latents as large as are sure to take seconds only. */
+void calibrate(struct calibration *out, const struct pm_edit_settings *settings, size_t threads);
 #endif

@@ -1,12 +1,14 @@
 /* promptmill plan CONFIG: everything that `run` would find wrong, and what it would take. */
 #include "config_options.h"
 #include "load_model.h"
+#include "run_memory.h"
 #include "run_plan.h"
 #include "verbs.h"
 
 #include "pm/model/model.h"
 #include "pm/runtime/exit_status.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static const char doc[] = "\nCheck a run without computing: every problem with its line, the "
@@ -82,12 +84,52 @@ static void print_additions(const struct pm_config *config)
                config->embeddings[i].token ? config->embeddings[i].token : "");
 }
 
+/* A line that does not fit even where its rank is alone on a host like this. */
+static void print_too_large(const struct run_plan *plan, const struct run_memory *host, size_t item)
+{
+    struct run_plan_line line;
+    struct pm_error err = {0};
+    run_plan_line_load(&line, plan, item);
+    if (!run_memory_allows(host, plan, &plan->shape, &line.recipe, &line.prepared, &err))
+        printf("%s: %s\n", line.place, err.message);
+    run_plan_line_free(&line);
+}
+
+/* @return lines that need more than there is; they are printed */
+static size_t print_all_too_large(const struct run_plan *plan, const struct run_memory *host)
+{
+    double room = run_memory_share(host) - run_memory_picture_bytes(&plan->shape);
+    size_t count = 0;
+    for (size_t i = 0; i < plan->manifest.count; i++) {
+        if (plan->items[i].cost == 0 || (double)plan->items[i].bytes <= room) continue;
+        print_too_large(plan, host, i);
+        count++;
+    }
+    return count;
+}
+
+static void print_memory(const struct run_plan *plan, const struct run_memory *host)
+{
+    char place[PM_MANIFEST_PLACE_BYTES];
+    double rank = run_memory_rank_bytes(plan);
+    double room = floor(fmax(host->host_bytes - host->weights_bytes, 0.0) / rank);
+    pm_manifest_place(place, &plan->manifest, run_plan_largest(plan));
+    printf(
+        "memory      %.0f MB for the model, once a host, and %.0f MB for a rank, the most by %s\n",
+        host->weights_bytes / 1e6, rank / 1e6, place);
+    printf("            %.1f GB, as %s, have room for %.0f ranks\n", host->host_bytes / 1e9,
+           plan->config->memory_bytes > 0.0 ? "\"limits.memory_bytes\" says" : "this host has",
+           room);
+}
+
 static int print_plan(const struct run_plan *plan, enum pm_log_level level)
 {
     const struct pm_edit_settings *s = plan->settings;
     struct pm_error err = {0};
     for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
+    struct run_memory host = run_memory_make(plan->config, s->model, 1);
+    size_t too_large = print_all_too_large(plan, &host);
     printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
            plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
     if (plan->config->sweep.axis_count > 0)
@@ -101,6 +143,7 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
            s->schedule->sampler == PM_PNDM ? "pndm" : "ddim", s->schedule->steps,
            s->schedule->evaluations, (double)s->guidance_scale);
     printf("computing   %.0f UNet samples\n", plan->cost);
+    print_memory(plan, &host);
     printf("store       %s: %.1f MB\n", plan->config->store ? plan->config->store : "(none named)",
            (double)pm_store_bytes(&plan->shape) / 1e6);
     print_bytes(plan);
@@ -108,7 +151,7 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
         pm_log(PM_LOG_ERROR, "%s", err.message);
         return PM_EXIT_INPUT;
     }
-    return plan->problem_count ? PM_EXIT_INPUT : PM_EXIT_DONE;
+    return plan->problem_count + too_large > 0 ? PM_EXIT_INPUT : PM_EXIT_DONE;
 }
 
 int verb_plan(int argc, char **argv)

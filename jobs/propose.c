@@ -2,7 +2,6 @@
 
 #include <math.h>
 
-static const double RANK_BYTES = 300e6;    /* MPI, HDF5, buffers, beside the engine's memory */
 static const double NODE_SHARE = 0.95;     /* of a node's memory: the rest is the system's */
 static const double SLACK = 1.25;          /* for a busy or slower node, and for the last edits */
 static const double START_SECONDS = 300.0; /* loading the model, verifying the store */
@@ -34,14 +33,13 @@ static size_t at_least_1(double value)
 static bool count_ranks(size_t *ranks, const struct proposal_wish *w, size_t threads,
                         const struct slurm_nodes *nodes, struct pm_error *err)
 {
-    double rank_bytes = w->measured->scratch_bytes + RANK_BYTES;
-    double room = (NODE_SHARE * nodes->bytes - w->weights_bytes) / rank_bytes;
+    double room = (NODE_SHARE * nodes->bytes - w->weights_bytes) / w->rank_bytes;
     if (room < 1.0)
         return pm_fail(
             err, PM_E_INPUT,
             "a rank takes %.1f GB beside %.1f GB for the model, and a node of \"%s\" has "
             "%.1f GB",
-            rank_bytes / 1e9, w->weights_bytes / 1e9, nodes->partition, nodes->bytes / 1e9);
+            w->rank_bytes / 1e9, w->weights_bytes / 1e9, nodes->partition, nodes->bytes / 1e9);
     *ranks = at_least_1(fmin((double)(nodes->cores / threads), room));
     return true;
 }
@@ -71,8 +69,7 @@ bool propose(struct proposal *out, const struct proposal_wish *w, const struct s
                              ? w->ranks_on_node
                              : at_least_1(fmin((double)most, ceil(share / (double)out->nodes)));
     double ranks = (double)(out->nodes * out->ranks_on_node);
-    out->node_bytes =
-        w->weights_bytes + (double)out->ranks_on_node * (w->measured->scratch_bytes + RANK_BYTES);
+    out->node_bytes = w->weights_bytes + (double)out->ranks_on_node * w->rank_bytes;
     out->seconds = fmax(out->core_seconds / (double)w->parts / fmin(ranks, fmax(share, 1.0)),
                         out->longest_seconds);
     out->lead_seconds = STOP_SECONDS + SLACK * out->longest_seconds;

@@ -10,6 +10,7 @@ struct proposal_wish {
     const struct run_plan *plan;
     const struct calibration *measured;
     double weights_bytes;        /* shared by a node's ranks */
+    double rank_bytes;           /* of each, for the largest edit */
     double hours;                /* about which the run may take */
     size_t parts;                /* jobs that share the work; 1: no array */
     size_t nodes, ranks_on_node; /* asked for; 0: to be proposed */

@@ -114,6 +114,8 @@ static bool edit_one_by_one(struct editing *e, struct pm_prepared *prepared, siz
 static bool edit_pictures(struct editing *e, struct pm_error *why)
 {
     struct run *r = e->run;
+    PM_TRY(run_memory_allows(&r->memory, &r->plan, pm_store_shape_of(r->store), e->recipe,
+                             e->prepared, why));
     if (e->recipe->image.path) {
         PM_TRY(run_image_open(&e->image, r, e->recipe, e->prepared, why));
         e->real = &e->image.real;

@@ -145,6 +145,14 @@ size_t run_plan_problem_entry(const struct run_plan *plan, const struct run_plan
     return plan->items[problem->item].first_entry + (size_t)(problem->target + 1);
 }
 
+size_t run_plan_largest(const struct run_plan *plan)
+{
+    size_t largest = 0;
+    for (size_t i = 1; i < plan->manifest.count; i++)
+        if (plan->items[i].bytes > plan->items[largest].bytes) largest = i;
+    return largest;
+}
+
 void run_plan_hash_text(char text[17], const struct run_plan *plan)
 {
     snprintf(text, 17, "%016llx", (unsigned long long)plan->hash);

@@ -6,6 +6,7 @@
 #include "run_capture.h"
 
 #include "pm/data/manifest.h"
+#include "pm/edit/edit_memory.h"
 
 #include <mpi.h>
 
@@ -13,7 +14,8 @@
 struct run_plan_item {
     size_t first_entry; /* in the store */
     size_t targets;
-    size_t cost; /* UNet samples; 0 when the whole line is wrong */
+    size_t cost;  /* UNet samples; 0 when the whole line is wrong */
+    size_t bytes; /* of a rank's memory that its edits work in */
 };
 
 /** Something that cannot be done. */
@@ -26,7 +28,8 @@ struct run_plan_problem {
 struct run_plan {
     const struct pm_config *config;          /* borrowed */
     const struct pm_edit_settings *settings; /* borrowed */
-    MPI_Comm comm;                           /* borrowed; MPI_COMM_NULL: alone */
+    struct pm_edit_memory edit_memory;
+    MPI_Comm comm; /* borrowed; MPI_COMM_NULL: alone */
     int rank, ranks;
     struct pm_manifest manifest;
     size_t first_line, end_line;       /* of the manifest's lines, this rank's share */
@@ -73,6 +76,9 @@ PM_MUST_CHECK bool run_plan_check_bytes(const struct run_plan *plan, struct pm_e
 
 /** @return the entry of the store that says so: the target's, or the source's */
 size_t run_plan_problem_entry(const struct run_plan *plan, const struct run_plan_problem *problem);
+
+/** @return the item whose edits take the most memory. Rank 0 only */
+size_t run_plan_largest(const struct run_plan *plan);
 
 /** The hash of all recipes, as the store keeps it. */
 void run_plan_hash_text(char text[17], const struct run_plan *plan);

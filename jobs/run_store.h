@@ -1,7 +1,7 @@
 /** @file run_store.h  What one rank of a run holds, and how its store is begun or gone on with. */
 #ifndef RUN_STORE_H
 #define RUN_STORE_H
-#include "run_plan.h"
+#include "run_memory.h"
 
 #include "pm/model/model.h"
 #include "pm/runtime/lock.h"
@@ -32,12 +32,13 @@ struct run {
     struct pm_edit_settings settings;
     struct run_captures captures;
     struct pm_arena scratch;
+    struct run_memory memory;
     struct pm_store *store;
     struct run_inversions inversions;
     bool retries_failed;
     struct pm_stop stop;
-    /* the rest is rank 0's */
     struct run_plan plan;
+    /* the rest is rank 0's */
     struct pm_lock lock;
     size_t *order; /* items, dearest first */
     size_t order_count;

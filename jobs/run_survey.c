@@ -76,6 +76,8 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
     } else {
         it->targets = line.recipe.target_count;
         it->cost = pm_edit_cost(plan->settings, &line.recipe, &line.prepared);
+        it->bytes = pm_edit_memory_bytes(&plan->edit_memory, &line.recipe, &line.prepared,
+                                         plan->settings->targets_per_pass);
         measure_prompt(plan, line.recipe.source, &line.prepared.source);
         measure_image(plan, &line.recipe.image);
     }
@@ -209,7 +211,7 @@ static void refuse_id(struct run_plan *plan, size_t item, size_t other)
             plan->manifest.lines[other].number);
     run_plan_line_free(&line);
     add_problem(plan, item, PM_STORE_SOURCE, copy_message(error.message));
-    plan->items[item].targets = plan->items[item].cost = 0;
+    plan->items[item] = (struct run_plan_item){0};
 }
 
 /* Rank 0: ids are looked at in order, and the problems of lines whose id is refused are replaced
@@ -302,7 +304,11 @@ bool run_plan_make(struct run_plan *out, const struct pm_config *config,
                    const struct pm_edit_settings *settings, const struct run_captures *captures,
                    MPI_Comm comm, struct pm_error *err)
 {
-    *out = (struct run_plan){.config = config, .settings = settings, .comm = comm, .ranks = 1};
+    *out = (struct run_plan){.config = config,
+                             .settings = settings,
+                             .edit_memory = pm_edit_memory_make(settings, config->threads),
+                             .comm = comm,
+                             .ranks = 1};
     if (comm != MPI_COMM_NULL) {
         MPI_Comm_rank(comm, &out->rank);
         MPI_Comm_size(comm, &out->ranks);

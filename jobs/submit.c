@@ -2,6 +2,7 @@
 #include "command.h"
 #include "config_options.h"
 #include "propose.h"
+#include "run_memory.h"
 #include "verbs.h"
 
 #include "pm/runtime/exit_status.h"
@@ -127,15 +128,6 @@ static bool find_number(size_t *out, const struct config_options *o, const char 
     return pm_fail(err, PM_E_INPUT, "--%s=%s: one whole number is understood here", name, text);
 }
 
-/* Samples of the largest batch: the source and a pass's targets, each with and without a prompt. */
-static size_t largest_batch(const struct submission *s)
-{
-    size_t targets = 0, most = s->config.targets_per_pass;
-    for (size_t i = 0; i < s->plan.manifest.count; i++)
-        if (s->plan.items[i].targets > targets) targets = s->plan.items[i].targets;
-    return 2 * (1 + (targets < most ? targets : most));
-}
-
 /* "1.2 h", "35 min", "40 s" */
 static void format_time(char text[32], double seconds)
 {
@@ -183,12 +175,13 @@ static bool make_proposal(struct submission *s, struct pm_error *err)
     struct proposal_wish wish = {.plan = &s->plan,
                                  .measured = &measured,
                                  .weights_bytes = (double)s->model.weights.used,
+                                 .rank_bytes = run_memory_rank_bytes(&s->plan),
                                  .hours = s->options.hours,
                                  .parts = s->options.parts ? s->options.parts : 1};
     PM_TRY(find_nodes(&nodes, s, err));
     PM_TRY(find_number(&wish.nodes, &s->options, "nodes", 'N', err));
     PM_TRY(find_number(&wish.ranks_on_node, &s->options, "ntasks-per-node", '\0', err));
-    calibrate(&measured, &s->settings, s->config.threads, largest_batch(s));
+    calibrate(&measured, &s->settings, s->config.threads);
     PM_TRY(propose(&s->proposal, &wish, &nodes, err));
     print_proposal(s, &measured, &nodes);
     return true;

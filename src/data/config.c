@@ -14,7 +14,8 @@ static const char *const keys[] = {
     "noise", "defaults",       "capture",    "limits",          "part",
     "sweep", "lora",           "embeddings", "inversions",      NULL};
 static const char *const limit_keys[] = {
-    "threads", "targets_per_pass", "attempts", "store_bytes", "time_seconds", "halt_file", NULL};
+    "threads",      "targets_per_pass", "attempts",  "store_bytes",
+    "memory_bytes", "time_seconds",     "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
@@ -152,6 +153,7 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(limits, "targets_per_pass", json_integer(8));
     pm_json_set_missing(limits, "attempts", json_integer(5));
     pm_json_set_missing(limits, "store_bytes", json_real(0.0));
+    pm_json_set_missing(limits, "memory_bytes", json_real(0.0));
     pm_json_set_missing(limits, "time_seconds", json_real(0.0));
 }
 
@@ -176,6 +178,7 @@ static bool read_limits(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_size(limits, where, "targets_per_pass", 1, 64, &c->targets_per_pass, err));
     PM_TRY(pm_json_size(limits, where, "attempts", 1, 1000, &c->attempts, err));
     PM_TRY(pm_json_number(limits, where, "store_bytes", 0.0, 9e18, &c->store_bytes, err));
+    PM_TRY(pm_json_number(limits, where, "memory_bytes", 0.0, 9e18, &c->memory_bytes, err));
     PM_TRY(pm_json_number(limits, where, "time_seconds", 0.0, 1e9, &c->time_limit_seconds, err));
     return pm_json_string(limits, where, "halt_file", &c->halt_file, err);
 }

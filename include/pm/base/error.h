@@ -9,6 +9,7 @@ enum pm_error_code {
     PM_E_IO,      /* a file cannot be opened, read or written */
     PM_E_FORMAT,  /* a file is not what it should be */
     PM_E_NUMERIC, /* a computation gave no finite number */
+    PM_E_MEMORY,  /* it would take more memory than there is */
 };
 
 enum { PM_ERROR_BYTES = 320 };

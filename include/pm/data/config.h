@@ -47,6 +47,7 @@ struct pm_config {
     size_t targets_per_pass;
     size_t attempts;           /* an edit that was begun so often and never finished is given up */
     double store_bytes;        /* a larger store is not begun; 0: no limit */
+    double memory_bytes;       /* of a host, for this run; 0: all that it has */
     double time_limit_seconds; /* 0: none */
     const char *halt_file;     /* NULL: none */
 };

@@ -1,0 +1,32 @@
+#!/bin/sh
+# An edit that needs more memory than its rank has is refused before it is begun; the others are made.
+. tests/program/lib.sh
+
+cat >"$work/edits.jsonl" <<'END'
+{"id": "small", "source": "a red ball on a meadow", "seed": 7, "targets": []}
+{"id": "large", "source": "a red ball on a hill", "seed": 7, "targets": [{"edit": "reweight", "equalizer": {"red": 2}}, {"edit": "reweight", "equalizer": {"ball": 2}}, {"edit": "reweight", "equalizer": {"hill": 2}}]}
+END
+# write_config FILE MEMORY
+write_config()
+{
+    printf '{"model": "%s", "manifest": "edits.jsonl", "steps": 1, "width": 256, "height": 256,
+        "capture": {"images": false}, "limits": {"memory_bytes": %s}}\n' "$PWD/models/scenes" "$2" >"$1"
+}
+config=$work/edits.json
+write_config "$config" 450e6
+wide=$work/wide.json
+write_config "$wide" 2e9
+
+check "plan refuses a line for which there is not enough" ends 1 "$program" plan "$config"
+check "plan names the line and what it needs" prints "edits.jsonl:2: the edit needs" "limits.memory_bytes"
+check "plan does not name the other" eval '! prints "edits.jsonl:1: the edit"'
+check "plan tells what a rank takes" prints "MB for a rank, the most by edits.jsonl:2"
+check "where there is enough, plan finds nothing wrong" ends 0 "$program" plan "$wide"
+
+store=$work/a.h5
+check "the run ends as one of which an edit failed" ends 2 "$program" run "$config" --store "$store"
+check "the run names the edit" says "large: the edit needs"
+check "the other edit is made" [ "$(count_in "$store" done)" -eq 1 ]
+check "why it failed is in the store" ends 2 "$program" status "$store"
+check "status tells it" prints "the edit needs" "a rank has"
+check "with more memory it is made" ends 0 "$program" run "$wide" --store "$store" --retry-failed
