@@ -82,17 +82,36 @@ run_layers()
     judge tests/layers.sh $? "$folder/output"
 }
 
-# Several at once, the long ones first.
-run_single_programs()
+# wanted_tests BUILD: all but those of MPI
+wanted_tests()
 {
-    programs="$(wanted_programs "$1" golden) $(wanted_programs "$1" unit)"
-    for path in $programs; do mkdir -p "$folder/$(dirname "$path")"; done
-    echo "$programs" | OMP_NUM_THREADS=1 xargs -r -n 1 -P "$(nproc)" sh -c '
-        timeout --foreground -k 10 300 "$1" >"$0/$1.output" 2>&1
-        echo $? >"$0/$1.status"' "$folder"
-    for path in $programs; do
-        judge "$path" "$(cat "$folder/$path.status")" "$folder/$path.output"
+    for script in tests/program/test_*.sh; do
+        is_wanted "$1" "$script" && echo "$script"
     done
+    wanted_programs "$1" golden
+    wanted_programs "$1" unit
+}
+
+# Several at once, since many of them wait for most of their time. A script that is out of time ends
+# after the command that it waits for, which has a limit as well.
+run_tests()
+{
+    for build; do
+        wanted_tests "$build" | sed "s|^|$build |"
+    done >"$folder/tests"
+    xargs -r -n 2 -P "$(nproc)" sh -c '
+        output=$0/$(echo "$1 $2" | tr " /" __)
+        case $2 in
+            *.sh) limit=600 grace=130 ;;
+            *) limit=300 grace=10 && export OMP_NUM_THREADS=1 ;;
+        esac
+        BUILD=$1 timeout --foreground -k "$grace" "$limit" "$2" >"$output.output" 2>&1
+        echo $? >"$output.status"' "$folder" <"$folder/tests"
+    while read -r build path; do
+        output=$folder/$(echo "$build $path" | tr " /" __)
+        case $path in *.sh) name="$path of $build" ;; *) name=$path ;; esac
+        judge "$name" "$(cat "$output.status")" "$output.output"
+    done <"$folder/tests"
 }
 
 # One at a time: they measure how much CPU time they take. Each rank has a file for its output,
@@ -112,21 +131,10 @@ run_mpi_programs()
     done
 }
 
-# A script that is out of time ends after the command that it waits for, which has a limit as well.
-run_program_tests()
-{
-    for script in tests/program/test_*.sh; do
-        is_wanted "$1" "$script" || continue
-        BUILD=$1 timeout --foreground -k 130 600 "$script" >"$folder/output" 2>&1
-        judge "$script of $1" $? "$folder/output"
-    done
-}
-
 run_layers
+run_tests ${BUILD:-build}
 for build in ${BUILD:-build}; do
-    run_single_programs "$build"
     run_mpi_programs "$build"
-    run_program_tests "$build"
 done
 if [ ! -s "$folder/tally" ]; then
     echo "no test matches $pattern" >&2

@@ -112,6 +112,7 @@ static void a_gradient_takes_what_is_said(void **state)
     }
 }
 
+/* Kernels' own memory, which instruction sets differ in, is a larger part of it. */
 static void the_vae_takes_what_is_said(void **state)
 {
     (void)state;
@@ -126,11 +127,11 @@ static void the_vae_takes_what_is_said(void **state)
         size_t mark = arena.peak = arena.used;
         pm_vae_decode(picture, vae, latents, 1, side, side, &arena);
         assert_enough("decoder", pm_vae_decode_bytes(vae, side, side, threads), arena.peak - mark,
-                      0.10);
+                      0.15);
         arena.peak = arena.used;
         pm_vae_encode(latents, vae, picture, 1, side * vae->factor, side * vae->factor, &arena);
         assert_enough("encoder", pm_vae_encode_bytes(vae, side, side, threads), arena.peak - mark,
-                      0.10);
+                      0.15);
         pm_arena_free(&arena);
     }
 }
