@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 
 static const char doc[] =
-    "\nDraw the edits of a store, all or those with the ids given. For each edit a strip: source, "
-    "target, blend mask over the source, and where the target listens to each of its words; and "
+    "\nDraw the edits of a store, all or those with the ids given. For each edit a strip: "
+    "the real picture if there was one, source, target, blend mask over the source, and where the "
+    "target listens to each of its words; and "
     "contact sheets of all. Edits that are not done are left out and counted.";
 
 enum { SHEET_EDITS = 60, SHEET_TILE_MAX = 256, NAME_BYTES = 160 };
@@ -35,8 +36,8 @@ struct exporting {
 
 /** An edit as read from the store. */
 struct edit {
-    struct pm_store_prompt source, target; /* target.text NULL: a source by itself */
-    struct pm_image source_image, target_image;
+    struct pm_store_prompt source, target;                /* target.text NULL: a source by itself */
+    struct pm_image original, source_image, target_image; /* without pixels: there is none */
     uint8_t *mask;
     float *maps; /* of the picture whose words are shown */
 };
@@ -45,18 +46,32 @@ static void edit_free(struct edit *e)
 {
     if (e->source.memory) pm_store_prompt_free(&e->source);
     if (e->target.memory) pm_store_prompt_free(&e->target);
+    pm_image_free(&e->original);
     pm_image_free(&e->source_image);
     pm_image_free(&e->target_image);
     free(e->mask);
     free(e->maps);
 }
 
-static bool edit_read(struct edit *e, const struct exporting *x, size_t source_entry, size_t entry,
-                      struct pm_error *err)
+/* The real picture, if the edit is of one. */
+static bool original_read(struct pm_image *original, const struct exporting *x, size_t item,
+                          size_t source_entry, struct pm_error *err)
+{
+    struct pm_store_row row;
+    if (!x->shape->originals) return true;
+    PM_TRY(pm_store_read_rows(&row, x->store, source_entry, 1, err));
+    if (!(row.flags & PM_STORE_HAS_ORIGINAL)) return true;
+    pm_image_init(original, x->shape->image_width, x->shape->image_height);
+    return pm_store_read_original(original->pixels, x->store, item, err);
+}
+
+static bool edit_read(struct edit *e, const struct exporting *x, size_t item, size_t source_entry,
+                      size_t entry, struct pm_error *err)
 {
     const struct pm_store_shape *s = x->shape;
     struct pm_store_row row;
     *e = (struct edit){0};
+    PM_TRY(original_read(&e->original, x, item, source_entry, err));
     PM_TRY(pm_store_read_rows(&row, x->store, entry, 1, err));
     PM_TRY(pm_store_read_prompt(&e->source, x->store, source_entry, err));
     pm_image_init(&e->source_image, s->image_width, s->image_height);
@@ -165,13 +180,15 @@ static bool begin_sheet(struct exporting *x, struct pm_error *err)
         height = height * SHEET_TILE_MAX / side;
     }
     const char *slash = strrchr(x->options->store, '/');
-    snprintf(title, sizeof title, "%.200s: edits %zu to %zu of %zu",
-             slash ? slash + 1 : x->options->store, first + 1, first + count, x->edits);
+    snprintf(title, sizeof title, "%.160s: edits %zu to %zu of %zu%s",
+             slash ? slash + 1 : x->options->store, first + 1, first + count, x->edits,
+             x->shape->originals ? ": original, reconstruction, edit, mask" : "");
     struct pm_sheet_options options = {.title = title,
                                        .count = count,
                                        .columns = x->options->columns,
                                        .tile_width = width,
                                        .tile_height = height,
+                                       .originals = x->shape->originals,
                                        .masks = x->shape->blend_mask};
     return pm_sheet_init(&x->sheet, &options, err);
 }
@@ -198,6 +215,7 @@ static bool draw_edit(struct exporting *x, const struct edit *e, size_t entry, c
     struct pm_strip strip = {.description = description,
                              .source_prompt = e->source.text,
                              .target_prompt = has_target ? e->target.text : NULL,
+                             .original = e->original.pixels ? &e->original : NULL,
                              .source = &e->source_image,
                              .target = has_target ? &e->target_image : NULL,
                              .mask = e->mask,
@@ -237,8 +255,10 @@ static size_t first_target(const struct pm_store_item *item)
     return item->entries > 1 ? 1 : 0;
 }
 
-static bool count_item(struct exporting *x, const struct pm_store_item *item, struct pm_error *err)
+static bool count_item(struct exporting *x, size_t number, const struct pm_store_item *item,
+                       struct pm_error *err)
 {
+    (void)number;
     for (size_t t = first_target(item); t < item->entries; t++) {
         bool drawable;
         PM_TRY(is_drawable(&drawable, x, item, t, err));
@@ -248,7 +268,8 @@ static bool count_item(struct exporting *x, const struct pm_store_item *item, st
     return true;
 }
 
-static bool draw_item(struct exporting *x, const struct pm_store_item *item, struct pm_error *err)
+static bool draw_item(struct exporting *x, size_t number, const struct pm_store_item *item,
+                      struct pm_error *err)
 {
     struct pm_recipe recipe = {0};
     struct pm_error unread = {0};
@@ -261,7 +282,7 @@ static bool draw_item(struct exporting *x, const struct pm_store_item *item, str
         ok = is_drawable(&drawable, x, item, t, err);
         if (!ok || !drawable) continue;
         if (describable) describe_target(text, &recipe.targets[t - 1]);
-        ok = edit_read(&edit, x, item->first_entry, item->first_entry + t, err) &&
+        ok = edit_read(&edit, x, number, item->first_entry, item->first_entry + t, err) &&
              draw_edit(x, &edit, item->first_entry + t, item->id, text, err);
         edit_free(&edit);
     }
@@ -270,8 +291,8 @@ static bool draw_item(struct exporting *x, const struct pm_store_item *item, str
 }
 
 static bool for_each_item(struct exporting *x,
-                          bool (*visit)(struct exporting *x, const struct pm_store_item *item,
-                                        struct pm_error *err),
+                          bool (*visit)(struct exporting *x, size_t number,
+                                        const struct pm_store_item *item, struct pm_error *err),
                           struct pm_error *err)
 {
     bool all = x->options->id_count == 0, ok = true;
@@ -281,7 +302,7 @@ static bool for_each_item(struct exporting *x,
         size_t number = i;
         if (!all) PM_TRY(store_find_item(&number, x->store, x->options->ids[i], err));
         PM_TRY(pm_store_read_item(&item, x->store, number, err));
-        ok = visit(x, &item, err);
+        ok = visit(x, number, &item, err);
         pm_store_item_free(&item);
     }
     return ok;

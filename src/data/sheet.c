@@ -29,7 +29,9 @@ static struct pm_sheet plan(const struct pm_sheet_options *options)
     struct pm_sheet sheet = {.count = options->count,
                              .tile_width = options->tile_width,
                              .tile_height = options->tile_height,
-                             .tiles = options->masks ? 3 : 2,
+                             .tiles = (size_t)2 + options->originals + options->masks,
+                             .originals = options->originals,
+                             .masks = options->masks,
                              .text_scale = options->tile_width >= TWICE_FROM ? 2 : 1};
     const struct pm_text_style title = {DARK, TITLE_SCALE * sheet.text_scale, false};
     sheet.margin = 16 * sheet.text_scale;
@@ -154,9 +156,11 @@ void pm_sheet_add(struct pm_sheet *sheet, const char *id, const struct pm_strip 
     if (strip->description)
         pm_canvas_text_box(&sheet->image, x, y, sheet->cell_width, 1, strip->description, &label);
     y += line + gap;
-    draw_tile(sheet, x, y, 0, strip->source, NULL);
-    draw_tile(sheet, x, y, 1, strip->target, NULL);
-    if (sheet->tiles > 2 && strip->mask) draw_tile(sheet, x, y, 2, strip->source, strip);
+    size_t tile = 0;
+    if (sheet->originals) draw_tile(sheet, x, y, tile++, strip->original, NULL);
+    draw_tile(sheet, x, y, tile++, strip->source, NULL);
+    draw_tile(sheet, x, y, tile++, strip->target, NULL);
+    if (sheet->masks && strip->mask) draw_tile(sheet, x, y, tile, strip->source, strip);
     y += (ptrdiff_t)sheet->tile_height + gap;
     const char *prompt = strip->target ? strip->target_prompt : strip->source_prompt;
     if (prompt)

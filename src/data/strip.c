@@ -39,7 +39,8 @@ static struct layout plan(const struct pm_strip *strip, size_t scale)
 {
     struct layout layout = {.tile_width = strip->source->width * scale,
                             .tile_height = strip->source->height * scale,
-                            .columns = 1 + !!strip->target + !!strip->mask + strip->word_count};
+                            .columns = 1 + !!strip->original + !!strip->target + !!strip->mask +
+                                       strip->word_count};
     layout.text_scale = layout.tile_width >= TWICE_FROM ? 2 : 1;
     layout.margin = 8 * layout.text_scale;
     layout.gap = 6 * layout.text_scale;
@@ -49,7 +50,8 @@ static struct layout plan(const struct pm_strip *strip, size_t scale)
     size_t source_lines = prompt_lines(&layout, strip->source_prompt);
     size_t target_lines = strip->target ? prompt_lines(&layout, strip->target_prompt) : 0;
     layout.caption_lines = source_lines > target_lines ? source_lines : target_lines;
-    if (layout.caption_lines == 0 && (strip->mask || strip->word_count)) layout.caption_lines = 1;
+    if (layout.caption_lines == 0 && (strip->original || strip->mask || strip->word_count))
+        layout.caption_lines = 1;
     layout.width =
         2 * layout.margin + layout.columns * (layout.tile_width + layout.gap) - layout.gap;
     layout.height = 2 * layout.margin + layout.header_height + layout.tile_height;
@@ -89,15 +91,18 @@ static void draw_word_tile(struct pm_image *tile, const struct pm_strip_word *wo
     free(heat);
 }
 
+static bool is_as_large(const struct pm_image *picture, const struct pm_image *source)
+{
+    return picture->width == source->width && picture->height == source->height;
+}
+
 static void check_sizes(const struct pm_strip *strip)
 {
-    const struct pm_image *source = strip->source, *target = strip->target;
-    PM_ASSERT(source->pixels);
-    PM_ASSERT(!target || (target->width == source->width && target->height == source->height));
-    for (size_t i = 0; i < strip->word_count; i++) {
-        const struct pm_image *picture = strip->words[i].picture;
-        PM_ASSERT(picture->width == source->width && picture->height == source->height);
-    }
+    PM_ASSERT(strip->source->pixels);
+    PM_ASSERT(!strip->original || is_as_large(strip->original, strip->source));
+    PM_ASSERT(!strip->target || is_as_large(strip->target, strip->source));
+    for (size_t i = 0; i < strip->word_count; i++)
+        PM_ASSERT(is_as_large(strip->words[i].picture, strip->source));
 }
 
 bool pm_strip_draw(struct pm_image *out, const struct pm_strip *strip, size_t scale,
@@ -121,6 +126,8 @@ bool pm_strip_draw(struct pm_image *out, const struct pm_strip *strip, size_t sc
         pm_canvas_text_box(out, (ptrdiff_t)layout.margin, (ptrdiff_t)layout.margin,
                            layout.width - 2 * layout.margin, 1, strip->description, &label);
     size_t column = 0;
+    if (strip->original)
+        draw_tile(out, &layout, column++, strip->original, scale, "original", &label);
     draw_tile(out, &layout, column++, strip->source, scale, strip->source_prompt, &plain);
     if (strip->target)
         draw_tile(out, &layout, column++, strip->target, scale, strip->target_prompt, &plain);

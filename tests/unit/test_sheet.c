@@ -118,6 +118,32 @@ static void a_mask_is_drawn_where_there_is_room_for_it(void **state)
     pm_sheet_free(&masked);
 }
 
+static void real_pictures_come_before_their_reconstructions(void **state)
+{
+    (void)state;
+    const struct pm_color color = {9, 99, 199};
+    struct pm_error err = {0};
+    struct pm_sheet sheet;
+    struct pm_sheet_options options = {
+        .count = 2, .columns = 1, .tile_width = 40, .tile_height = 40, .originals = true};
+    struct pm_image original, source = picture_of(1, false);
+    pm_image_init(&original, SIDE, SIDE);
+    pm_canvas_fill(&original, 0, 0, SIDE, SIDE, color);
+    assert_ok(pm_sheet_init(&sheet, &options, &err), err);
+    add_edit(&sheet, 0, NULL); /* of no real picture */
+    pm_sheet_add(&sheet, "real", &(struct pm_strip){.source = &source, .original = &original});
+    struct area first = find_color(&sheet.image, color_of(0, false));
+    struct area real = find_color(&sheet.image, color),
+                reconstruction = find_color(&sheet.image, color_of(1, false));
+    assert_int_equal(real.pixels, 40 * 40);
+    assert_int_equal(real.top, reconstruction.top);
+    assert_true(real.right <= reconstruction.left);
+    assert_int_equal(first.left, reconstruction.left); /* the room is left */
+    pm_image_free(&source);
+    pm_image_free(&original);
+    pm_sheet_free(&sheet);
+}
+
 static void columns_are_chosen_to_make_it_wider_than_high(void **state)
 {
     (void)state;
@@ -171,6 +197,7 @@ int main(void)
         cmocka_unit_test(edits_fill_rows_from_left_to_right),
         cmocka_unit_test(a_picture_keeps_its_proportions),
         cmocka_unit_test(a_mask_is_drawn_where_there_is_room_for_it),
+        cmocka_unit_test(real_pictures_come_before_their_reconstructions),
         cmocka_unit_test(columns_are_chosen_to_make_it_wider_than_high),
         cmocka_unit_test(too_many_edits_are_refused_with_how_many_fit),
         cmocka_unit_test(too_wide_a_sheet_is_refused),

@@ -88,6 +88,24 @@ static void source_and_target_stand_side_by_side_unchanged(void **state)
     pm_image_free(&target);
 }
 
+static void a_real_picture_stands_before_its_reconstruction(void **state)
+{
+    (void)state;
+    struct pm_image original = pattern(3), source = pattern(0), target = pattern(5);
+    struct pm_strip strip = {.original = &original, .source = &source, .target = &target};
+    struct pm_image out = strip_image(&strip, 1);
+    struct place first = find(&out, &original), second = find(&out, &source);
+    assert_true(first.found && second.found);
+    assert_int_equal(first.y, second.y);
+    assert_true(second.x >= first.x + WIDTH && find(&out, &target).x >= second.x + WIDTH);
+    size_t below = first.y + HEIGHT;
+    assert_true(ink_in(&out, first.x, below, WIDTH, out.height - below) > 0); /* "original" */
+    pm_image_free(&out);
+    pm_image_free(&original);
+    pm_image_free(&source);
+    pm_image_free(&target);
+}
+
 static void scale_enlarges_every_pixel(void **state)
 {
     (void)state;
@@ -215,6 +233,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(source_and_target_stand_side_by_side_unchanged),
+        cmocka_unit_test(a_real_picture_stands_before_its_reconstruction),
         cmocka_unit_test(scale_enlarges_every_pixel),
         cmocka_unit_test(one_pixel_makes_a_strip),
         cmocka_unit_test(a_word_tile_is_the_picture_under_its_heat),

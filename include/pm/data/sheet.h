@@ -8,6 +8,7 @@
  *      +------+ +------+ +------+    +------+ +------+ +------+
  *      the target's prompt           the target's prompt
  *
+ *  Of real pictures there is a tile more, the original, before the source.
  *  Edits are added one after the other, so that no more than one need be in memory:
  *
  *      PM_TRY(pm_sheet_init(&sheet, &options, err));
@@ -24,6 +25,7 @@ struct pm_sheet_options {
     size_t count;                   /* edits there is room for, at least 1 */
     size_t columns;                 /* edits side by side; 0: a sheet wider than high */
     size_t tile_width, tile_height; /* of one picture, in pixels; others are fitted into it */
+    bool originals;                 /* leave room for the real picture beside each edit */
     bool masks;                     /* leave room for a mask beside each edit */
 };
 
@@ -32,7 +34,8 @@ struct pm_sheet {
     struct pm_image image; /* the sheet as far as it is drawn; owned */
     size_t columns, count, added;
     size_t tile_width, tile_height, tiles; /* tiles: an edit's */
-    size_t text_scale, margin, gap, top;   /* top: where the first row of edits begins */
+    bool originals, masks;
+    size_t text_scale, margin, gap, top; /* top: where the first row of edits begins */
     size_t cell_width, cell_height;
 };
 
@@ -42,7 +45,7 @@ PM_MUST_CHECK bool pm_sheet_init(struct pm_sheet *sheet, const struct pm_sheet_o
                                  struct pm_error *err);
 void pm_sheet_free(struct pm_sheet *sheet);
 
-/** Draw the next edit: its pictures, mask, description and target prompt (or source prompt,
+/** Draw the next edit: its pictures and mask, those that there is room for, description and target prompt (or source prompt,
  *  if there is no target). Words are not shown. No more than `count` may be added. */
 void pm_sheet_add(struct pm_sheet *sheet, const char *id, const struct pm_strip *strip);
 #endif

@@ -1,10 +1,10 @@
 /** @file strip.h  One edit in one picture.
  *
  *      what the edit was
- *      +--------+ +--------+ +--------+ +--------+ +--------+
- *      | source | | target | |  mask  | | word 1 | | word 2 | ...
- *      +--------+ +--------+ +--------+ +--------+ +--------+
- *      prompt     prompt     blend mask word       word
+ *      +--------+ +--------+ +--------+ +--------+ +--------+ +--------+
+ *      |original| | source | | target | |  mask  | | word 1 | | word 2 | ...
+ *      +--------+ +--------+ +--------+ +--------+ +--------+ +--------+
+ *      original   prompt     prompt     blend mask word       word
  */
 #ifndef PM_DATA_STRIP_H
 #define PM_DATA_STRIP_H
@@ -22,6 +22,7 @@ struct pm_strip_word {
 struct pm_strip {
     const char *description; /* "replace · cross 0.8 · self 0.4"; NULL for none */
     const char *source_prompt, *target_prompt; /* NULL for none */
+    const struct pm_image *original; /* the real picture that source is made from; NULL for none */
     const struct pm_image *source;
     const struct pm_image *target; /* NULL: the source was kept by itself */
     const uint8_t *mask;           /* [mask_height, mask_width]  not 0 is inside; NULL for none */
