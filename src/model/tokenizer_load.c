@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
-#define FILE_BYTES_MAX ((size_t)64 << 20)
+#define FILE_BYTES_MAX ((size_t)8 << 20)
 enum { LINE_BYTES = 4096 };
 static const char END_OF_WORD[] = "</w>";
 

@@ -175,17 +175,17 @@ static void a_merges_file_without_lines_ends_soon(void **state)
 static void huge_files_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(truncate(file_path("vocab.json"), ((off_t)64 << 20) + 1), 0);
-    assert_refused("is larger than 67108864 bytes");
+    assert_int_equal(truncate(file_path("vocab.json"), ((off_t)8 << 20) + 1), 0);
+    assert_refused("is larger than 8388608 bytes");
     write_file("vocab.json", VOCABULARY);
     FILE *file = fopen(file_path("merges.txt"), "w");
     assert_non_null(file);
     char blank[4096];
     memset(blank, '\n', sizeof blank);
-    for (size_t i = 0; i <= ((size_t)64 << 20) / sizeof blank; i++)
+    for (size_t i = 0; i <= ((size_t)8 << 20) / sizeof blank; i++)
         fwrite(blank, 1, sizeof blank, file);
     assert_int_equal(fclose(file), 0);
-    assert_refused("is larger than 67108864 bytes");
+    assert_refused("is larger than 8388608 bytes");
 }
 
 static void a_folder_name_beyond_the_systems_limit_is_refused(void **state)
