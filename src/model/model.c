@@ -213,19 +213,37 @@ static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model 
     return true;
 }
 
+static bool open_component(struct pm_component *out, const char *folder, enum pm_network network,
+                           struct pm_error *err)
+{
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(join(path, folder, pm_network_name(network), err));
+    return pm_component_open(out, path, network, err);
+}
+
+static bool load_network(struct networks *n, enum pm_network network, const struct pm_model *opened,
+                         const char *folder, struct pm_arena *memory, struct pm_error *err)
+{
+    struct pm_component component;
+    PM_TRY(open_component(&component, folder, network, err));
+    bool ok =
+        network == PM_UNET ? pm_unet_load_from(&n->unet, &component, opened->loras, memory, err)
+        : network == PM_VAE
+            ? pm_vae_load_from(&n->vae, &component, memory, err)
+            : pm_text_encoder_load_from(&n->text_encoder, &component, opened->loras, memory, err);
+    pm_component_close(&component);
+    return ok;
+}
+
 bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
                            const char *folder, struct pm_error *err)
 {
-    char path[PM_CONFIG_PATH_BYTES];
     PM_ASSERT(memory->used == 0);
     struct networks *n = pm_arena_bytes(memory, sizeof *n);
-    PM_TRY(join(path, folder, "text_encoder", err));
-    PM_TRY(pm_text_encoder_load_with(&n->text_encoder, path, opened->loras, memory, err));
-    PM_TRY(join(path, folder, "unet", err));
-    PM_TRY(pm_unet_load_with(&n->unet, path, opened->loras, memory, err));
+    PM_TRY(load_network(n, PM_TEXT_ENCODER, opened, folder, memory, err));
+    PM_TRY(load_network(n, PM_UNET, opened, folder, memory, err));
     if (opened->loras) PM_TRY(pm_loras_check_all_used(opened->loras, err));
-    PM_TRY(join(path, folder, "vae", err));
-    PM_TRY(pm_vae_load(&n->vae, path, memory, err));
+    PM_TRY(load_network(n, PM_VAE, opened, folder, memory, err));
     if (n->unet.config.context_channels != n->text_encoder.channels)
         return pm_fail(err, PM_E_FORMAT,
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", folder,

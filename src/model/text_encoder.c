@@ -7,12 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_error *err)
+static bool read_config(struct pm_text_encoder *e, const json_t *config, const char *path,
+                        struct pm_error *err)
 {
     static const char *const activations[] = {"quick_gelu", "gelu", NULL};
     static const enum pm_activation kinds[] = {PM_QUICK_GELU, PM_GELU};
-    json_t *config;
-    PM_TRY(pm_json_load(&config, path, PM_CONFIG_MAX_BYTES, err));
     size_t positions = PM_TOKENS;
     double eps = 1e-5;
     int activation = 0;
@@ -20,36 +19,32 @@ static bool read_config(struct pm_text_encoder *e, const char *path, struct pm_e
     *e = (struct pm_text_encoder){
         .vocabulary = 49408, .channels = 512, .feed_channels = 2048, .heads = 8, .layer_count = 12};
     const char *model_type = "clip_text_model";
-    if (!json_is_object(config)) {
-        pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path,
-                pm_json_kind(config));
-        json_decref(config);
-        return false;
-    }
-    bool ok = pm_json_string(config, path, "model_type", &model_type, err) &&
-              pm_json_size(config, path, "vocab_size", 1, 1 << 20, &e->vocabulary, err) &&
-              pm_json_size(config, path, "hidden_size", 1, 8192, &e->channels, err) &&
-              pm_json_size(config, path, "intermediate_size", 1, 65536, &e->feed_channels, err) &&
-              pm_json_size(config, path, "num_attention_heads", 1, 256, &e->heads, err) &&
-              pm_json_size(config, path, "num_hidden_layers", 1, 128, &e->layer_count, err) &&
-              pm_json_size(config, path, "max_position_embeddings", 1, 4096, &positions, err) &&
-              pm_json_number(config, path, "layer_norm_eps", 0.0, 1.0, &eps, err) &&
-              pm_json_choice(config, path, "hidden_act", activations, &activation, err);
+    if (!json_is_object(config))
+        return pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path,
+                       pm_json_kind(config));
+    PM_TRY(pm_json_string(config, path, "model_type", &model_type, err));
+    PM_TRY(pm_json_size(config, path, "vocab_size", 1, 1 << 20, &e->vocabulary, err));
+    PM_TRY(pm_json_size(config, path, "hidden_size", 1, 8192, &e->channels, err));
+    PM_TRY(pm_json_size(config, path, "intermediate_size", 1, 65536, &e->feed_channels, err));
+    PM_TRY(pm_json_size(config, path, "num_attention_heads", 1, 256, &e->heads, err));
+    PM_TRY(pm_json_size(config, path, "num_hidden_layers", 1, 128, &e->layer_count, err));
+    PM_TRY(pm_json_size(config, path, "max_position_embeddings", 1, 4096, &positions, err));
+    PM_TRY(pm_json_number(config, path, "layer_norm_eps", 0.0, 1.0, &eps, err));
+    PM_TRY(pm_json_choice(config, path, "hidden_act", activations, &activation, err));
     e->eps = (float)eps;
     e->activation = kinds[activation];
-    if (ok && strcmp(model_type, "clip_text_model") != 0)
-        ok = pm_fail(err, PM_E_FORMAT,
-                     "%s: \"model_type\" is \"%s\"; only clip_text_model is supported", path,
-                     model_type);
-    if (ok && positions != PM_TOKENS)
-        ok = pm_fail(err, PM_E_FORMAT,
-                     "%s: \"max_position_embeddings\" is %zu; only %d is supported", path,
-                     positions, PM_TOKENS);
-    if (ok && e->channels % e->heads != 0)
-        ok = pm_fail(err, PM_E_FORMAT, "%s: \"hidden_size\" %zu is no multiple of its %zu heads",
-                     path, e->channels, e->heads);
-    json_decref(config);
-    return ok;
+    if (strcmp(model_type, "clip_text_model") != 0)
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s: \"model_type\" is \"%s\"; only clip_text_model is supported", path,
+                       model_type);
+    if (positions != PM_TOKENS)
+        return pm_fail(err, PM_E_FORMAT,
+                       "%s: \"max_position_embeddings\" is %zu; only %d is supported", path,
+                       positions, PM_TOKENS);
+    if (e->channels % e->heads != 0)
+        return pm_fail(err, PM_E_FORMAT, "%s: \"hidden_size\" %zu is no multiple of its %zu heads",
+                       path, e->channels, e->heads);
+    return true;
 }
 
 static bool load_layer(struct pm_text_layer *layer, const struct pm_text_encoder *e,
@@ -91,25 +86,27 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
     return pm_weights_check_all_used(weights, err);
 }
 
-bool pm_text_encoder_load(struct pm_text_encoder *out, const char *folder, struct pm_arena *memory,
-                          struct pm_error *err)
-{
-    return pm_text_encoder_load_with(out, folder, NULL, memory, err);
-}
-
-bool pm_text_encoder_load_with(struct pm_text_encoder *out, const char *folder,
+bool pm_text_encoder_load_from(struct pm_text_encoder *out, const struct pm_component *component,
                                struct pm_loras *loras, struct pm_arena *memory,
                                struct pm_error *err)
 {
-    char path[PM_CONFIG_PATH_BYTES];
-    PM_TRY(pm_config_path(path, folder, err));
-    PM_TRY(read_config(out, path, err));
     struct pm_weights weights;
-    PM_TRY(pm_weights_open(&weights, folder, "model", memory, err));
+    PM_TRY(read_config(out, component->config, component->path, err));
+    pm_weights_open(&weights, &component->set, memory);
     weights.loras = loras;
     weights.network = PM_LORA_TEXT_ENCODER;
     bool ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
+    return ok;
+}
+
+bool pm_text_encoder_load(struct pm_text_encoder *out, const char *folder, struct pm_arena *memory,
+                          struct pm_error *err)
+{
+    struct pm_component component;
+    PM_TRY(pm_component_open(&component, folder, PM_TEXT_ENCODER, err));
+    bool ok = pm_text_encoder_load_from(out, &component, NULL, memory, err);
+    pm_component_close(&component);
     return ok;
 }
 

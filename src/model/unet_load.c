@@ -206,28 +206,26 @@ static bool load_weights(struct pm_unet *u, struct pm_weights *weights, struct p
     return pm_weights_check_all_used(weights, err);
 }
 
+bool pm_unet_load_from(struct pm_unet *out, const struct pm_component *component,
+                       struct pm_loras *loras, struct pm_arena *memory, struct pm_error *err)
+{
+    struct pm_weights weights;
+    *out = (struct pm_unet){0};
+    PM_TRY(read_config(&out->config, component->config, component->path, err));
+    pm_weights_open(&weights, &component->set, memory);
+    weights.loras = loras;
+    weights.network = PM_LORA_UNET;
+    bool ok = load_weights(out, &weights, err);
+    pm_weights_close(&weights);
+    return ok;
+}
+
 bool pm_unet_load(struct pm_unet *out, const char *folder, struct pm_arena *memory,
                   struct pm_error *err)
 {
-    return pm_unet_load_with(out, folder, NULL, memory, err);
-}
-
-bool pm_unet_load_with(struct pm_unet *out, const char *folder, struct pm_loras *loras,
-                       struct pm_arena *memory, struct pm_error *err)
-{
-    char path[PM_CONFIG_PATH_BYTES];
-    json_t *config;
-    *out = (struct pm_unet){0};
-    PM_TRY(pm_config_path(path, folder, err));
-    PM_TRY(pm_json_load(&config, path, PM_CONFIG_MAX_BYTES, err));
-    bool ok = read_config(&out->config, config, path, err);
-    json_decref(config);
-    PM_TRY(ok);
-    struct pm_weights weights;
-    PM_TRY(pm_weights_open(&weights, folder, "diffusion_pytorch_model", memory, err));
-    weights.loras = loras;
-    weights.network = PM_LORA_UNET;
-    ok = load_weights(out, &weights, err);
-    pm_weights_close(&weights);
+    struct pm_component component;
+    PM_TRY(pm_component_open(&component, folder, PM_UNET, err));
+    bool ok = pm_unet_load_from(out, &component, NULL, memory, err);
+    pm_component_close(&component);
     return ok;
 }

@@ -159,21 +159,25 @@ static bool load_weights(struct pm_vae *vae, struct pm_weights *weights, struct 
     return pm_weights_check_all_used(weights, err);
 }
 
+bool pm_vae_load_from(struct pm_vae *out, const struct pm_component *component,
+                      struct pm_arena *memory, struct pm_error *err)
+{
+    struct pm_weights weights;
+    *out = (struct pm_vae){0};
+    PM_TRY(read_config(&out->config, component->config, component->path, err));
+    out->factor = (size_t)1 << (out->config.levels - 1);
+    pm_weights_open(&weights, &component->set, memory);
+    bool ok = load_weights(out, &weights, err);
+    pm_weights_close(&weights);
+    return ok;
+}
+
 bool pm_vae_load(struct pm_vae *out, const char *folder, struct pm_arena *memory,
                  struct pm_error *err)
 {
-    char path[PM_CONFIG_PATH_BYTES];
-    json_t *config;
-    *out = (struct pm_vae){0};
-    PM_TRY(pm_config_path(path, folder, err));
-    PM_TRY(pm_json_load(&config, path, PM_CONFIG_MAX_BYTES, err));
-    bool ok = read_config(&out->config, config, path, err);
-    json_decref(config);
-    PM_TRY(ok);
-    out->factor = (size_t)1 << (out->config.levels - 1);
-    struct pm_weights weights;
-    PM_TRY(pm_weights_open(&weights, folder, "diffusion_pytorch_model", memory, err));
-    ok = load_weights(out, &weights, err);
-    pm_weights_close(&weights);
+    struct pm_component component;
+    PM_TRY(pm_component_open(&component, folder, PM_VAE, err));
+    bool ok = pm_vae_load_from(out, &component, memory, err);
+    pm_component_close(&component);
     return ok;
 }

@@ -23,20 +23,17 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
     } while (0)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,
-                     struct pm_arena *memory, struct pm_error *err)
+void pm_weights_open(struct pm_weights *out, const struct pm_tensor_set *set,
+                     struct pm_arena *memory)
 {
-    *out = (struct pm_weights){.memory = memory};
-    PM_TRY(pm_tensor_set_open(&out->set, folder, stem, err));
-    out->used = calloc(out->set.count + 1, sizeof *out->used);
-    if (!out->used) pm_die("no memory to read %s", out->set.path);
+    *out = (struct pm_weights){.set = set, .memory = memory};
+    out->used = calloc(set->count + 1, sizeof *out->used);
+    if (!out->used) pm_die("no memory to read %s", set->path);
     pm_arena_init(&out->scratch, SCRATCH_BYTES);
-    return true;
 }
 
 void pm_weights_close(struct pm_weights *weights)
 {
-    pm_tensor_set_close(&weights->set);
     free(weights->used);
     pm_arena_free(&weights->scratch);
     *weights = (struct pm_weights){0};
@@ -49,13 +46,13 @@ static bool is_whole(const struct pm_tensor *tensor)
 
 bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error *err)
 {
-    for (size_t i = 0; i < weights->set.count; i++) {
-        const struct pm_tensor *tensor = &weights->set.tensors[i];
+    for (size_t i = 0; i < weights->set->count; i++) {
+        const struct pm_tensor *tensor = &weights->set->tensors[i];
         if (!weights->used[i] && !is_whole(tensor))
             return pm_fail(err, PM_E_FORMAT,
-                           "%s: the tensor \"%s\" has no place in the network that its config.json "
+                           "%s: the tensor \"%s\" has no place in the network that its config "
                            "describes",
-                           weights->set.path, tensor->name);
+                           weights->set->path, tensor->name);
     }
     return true;
 }
@@ -63,15 +60,15 @@ bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error
 bool pm_weights_has(const struct pm_weights *weights, const char *format, ...)
 {
     NAME_FROM_ARGS(name, format);
-    return pm_tensor_set_find(&weights->set, name) != NULL;
+    return pm_tensor_set_find(weights->set, name) != NULL;
 }
 
 /* Find a float tensor of a given rank's shape (trailing ones may be missing or added). */
 static const struct pm_tensor *take(struct pm_weights *weights, const char *name, size_t rank,
                                     const size_t *shape, struct pm_error *err)
 {
-    const struct pm_tensor *tensor = pm_tensor_set_find(&weights->set, name);
-    const char *path = weights->set.path;
+    const struct pm_tensor *tensor = pm_tensor_set_find(weights->set, name);
+    const char *path = weights->set->path;
     if (!tensor) {
         pm_fail(err, PM_E_FORMAT, "%s has no tensor \"%s\"", path, name);
         return NULL;
@@ -92,11 +89,11 @@ static const struct pm_tensor *take(struct pm_weights *weights, const char *name
         for (size_t i = 0; i < rank; i++)
             snprintf(wants + strlen(wants), sizeof wants - strlen(wants), "%s%zu", i ? "," : "",
                      shape[i]);
-        pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is [%s], its config.json asks for [%s]", path, name,
-                has, wants);
+        pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is [%s], its config asks for [%s]", path, name, has,
+                wants);
         return NULL;
     }
-    weights->used[tensor - weights->set.tensors] = true;
+    weights->used[tensor - weights->set->tensors] = true;
     return tensor;
 }
 

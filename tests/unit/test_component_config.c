@@ -206,10 +206,10 @@ static void a_unet_of_other_weights_is_refused_by_the_tensor(void **state)
 {
     (void)state;
     assert_unet_refused("block_out_channels", "[16, 32, 48, 64]",
-                        "its config.json asks for [64,48,3,3]");
+                        "its config asks for [64,48,3,3]");
     assert_unet_refused("layers_per_block", "3", "has no tensor \"down_blocks.0.resnets.2");
     assert_unet_refused("cross_attention_dim", "64",
-                        "attn2.to_k.weight\" is [16,48], its config.json asks for [16,64]");
+                        "attn2.to_k.weight\" is [16,48], its config asks for [16,64]");
     assert_unet_refused("down_block_types",
                         "[\"DownBlock2D\", \"CrossAttnDownBlock2D\", "
                         "\"CrossAttnDownBlock2D\", \"DownBlock2D\"]",
@@ -229,7 +229,7 @@ static void another_vae_is_refused_by_what_is_different(void **state)
         {"norm_num_groups", "5", "8 channels are no multiple of 5 groups"},
         {"use_quant_conv", "false", "the tensor \"quant_conv.bias\" has no place"},
         {"latent_channels", "16",
-         "encoder.conv_out.weight\" is [8,24,3,3], its config.json asks for "
+         "encoder.conv_out.weight\" is [8,24,3,3], its config asks for "
          "[32,24,3,3]"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {

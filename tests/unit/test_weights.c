@@ -20,13 +20,21 @@ static const char HEADER[] =
 static const float values[72] = {1, 2, 3, 4, 5, 6, 0.5f, -0.5f};
 
 static struct pm_arena memory;
+static struct pm_tensor_set set;
 static struct pm_weights weights;
 
 static void open_weights(const char *name, const char *header, size_t bytes)
 {
     struct pm_error err = {0};
     temporary_write_safetensors(name, header, values, bytes);
-    assert_ok(pm_weights_open(&weights, temporary_path("."), "net", &memory, &err), err);
+    assert_ok(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err);
+    pm_weights_open(&weights, &set, &memory);
+}
+
+static void close_weights(void)
+{
+    pm_weights_close(&weights);
+    pm_tensor_set_close(&set);
 }
 
 static int set_up(void **state)
@@ -37,7 +45,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    if (weights.used) pm_weights_close(&weights);
+    if (weights.used) close_weights();
     pm_arena_free(&memory);
     return temporary_remove(state);
 }
@@ -91,10 +99,11 @@ static void half_precision_is_found_under_its_own_name(void **state)
         "net.fp16.safetensors",
         "{\"x\": {\"dtype\": \"F16\", \"shape\": [2], \"data_offsets\": [0, 4]}}",
         one_and_minus_two, 4);
-    assert_ok(pm_weights_open(&weights, temporary_path("."), "net", &memory, &err), err);
+    assert_ok(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err);
+    pm_weights_open(&weights, &set, &memory);
     assert_ok(pm_weights_floats(&x, &weights, 2, 1, &err, "x"), err);
     assert_true(x[0] == 1.0f && x[1] == -2.0f);
-    pm_weights_close(&weights);
+    close_weights();
 
     /* where both are, the full one is taken */
     open_weights("net.safetensors", HEADER, sizeof values);
@@ -105,10 +114,10 @@ static void a_folder_without_weights_is_refused(void **state)
 {
     (void)state;
     struct pm_error err = {0};
-    assert_fails(pm_weights_open(&weights, temporary_path("."), "net", &memory, &err), err,
+    assert_fails(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err,
                  "has neither net.safetensors nor net.fp16.safetensors");
     temporary_write_text("net.safetensors", "no weights");
-    assert_fails(pm_weights_open(&weights, temporary_path("."), "net", &memory, &err), err,
+    assert_fails(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err,
                  "net.safetensors: its header claims");
 }
 
@@ -121,13 +130,13 @@ static void another_shape_is_refused_with_both(void **state)
     struct pm_norm norm;
     open_weights("net.safetensors", HEADER, sizeof values);
     assert_fails(pm_weights_linear(&linear, &weights, 3, 2, PM_BIAS, &err, "lin"), err,
-                 "net.safetensors: \"lin.weight\" is [2,3], its config.json asks for [3,2]");
+                 "net.safetensors: \"lin.weight\" is [2,3], its config asks for [3,2]");
     assert_fails(pm_weights_conv(&conv, &weights, 2, 3, 1, &err, "conv"), err,
-                 "\"conv.weight\" is [2,3,3,3], its config.json asks for [2,3,1,1]");
+                 "\"conv.weight\" is [2,3,3,3], its config asks for [2,3,1,1]");
     assert_fails(pm_weights_linear(&linear, &weights, 2, 3, PM_BIAS, &err, "conv"), err,
-                 "\"conv.weight\" is [2,3,3,3], its config.json asks for [2,3]");
+                 "\"conv.weight\" is [2,3,3,3], its config asks for [2,3]");
     assert_fails(pm_weights_norm(&norm, &weights, 4, &err, "norm"), err,
-                 "\"norm.weight\" is [3], its config.json asks for [4]");
+                 "\"norm.weight\" is [3], its config asks for [4]");
 }
 
 static void a_missing_tensor_is_named(void **state)
@@ -161,7 +170,7 @@ static void every_float_must_have_been_asked_for(void **state)
                  "net.safetensors: the tensor \"norm.bias\" has no place in the network");
     assert_ok(pm_weights_norm(&norm, &weights, 3, &err, "norm"), err);
     assert_ok(pm_weights_check_all_used(&weights, &err), err); /* position_ids are passed over */
-    pm_weights_close(&weights);
+    close_weights();
 
     open_weights("net.safetensors",
                  "{\"wide\": {\"dtype\": \"F64\", \"shape\": [1], \"data_offsets\": [0, 8]}}", 8);

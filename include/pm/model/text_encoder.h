@@ -4,6 +4,7 @@
  *  Source: huggingface/transformers, models/clip/modeling_clip.py. */
 #ifndef PM_MODEL_TEXT_ENCODER_H
 #define PM_MODEL_TEXT_ENCODER_H
+#include "pm/model/component.h"
 #include "pm/model/tokenizer.h"
 #include "pm/model/weights.h"
 
@@ -30,8 +31,10 @@ struct pm_text_encoder {
 PM_MUST_CHECK bool pm_text_encoder_load(struct pm_text_encoder *out, const char *folder,
                                         struct pm_arena *memory, struct pm_error *err);
 
-/** The same with LoRA added to its layers. @param loras  borrowed for the call; NULL: none */
-PM_MUST_CHECK bool pm_text_encoder_load_with(struct pm_text_encoder *out, const char *folder,
+/** The same of a component, with LoRA added to its layers.
+ *  @param component, loras  borrowed for the call; NULL: no LoRA */
+PM_MUST_CHECK bool pm_text_encoder_load_from(struct pm_text_encoder *out,
+                                             const struct pm_component *component,
                                              struct pm_loras *loras, struct pm_arena *memory,
                                              struct pm_error *err);
 

@@ -10,6 +10,7 @@
  *      pm_unet_backward(grad_context, NULL, &record, cotangent, arena); */
 #ifndef PM_MODEL_UNET_H
 #define PM_MODEL_UNET_H
+#include "pm/model/component.h"
 #include "pm/model/component_config.h"
 #include "pm/model/resnet.h"
 #include "pm/model/transformer.h"
@@ -50,8 +51,9 @@ struct pm_unet {
 PM_MUST_CHECK bool pm_unet_load(struct pm_unet *out, const char *folder, struct pm_arena *memory,
                                 struct pm_error *err);
 
-/** The same with LoRA added to its layers. @param loras  borrowed for the call; NULL: none */
-PM_MUST_CHECK bool pm_unet_load_with(struct pm_unet *out, const char *folder,
+/** The same of a component, with LoRA added to its layers.
+ *  @param component, loras  borrowed for the call; NULL: no LoRA */
+PM_MUST_CHECK bool pm_unet_load_from(struct pm_unet *out, const struct pm_component *component,
                                      struct pm_loras *loras, struct pm_arena *memory,
                                      struct pm_error *err);
 

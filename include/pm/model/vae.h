@@ -3,6 +3,7 @@
  *  Source: huggingface/diffusers, models/autoencoders/autoencoder_kl.py and vae.py. */
 #ifndef PM_MODEL_VAE_H
 #define PM_MODEL_VAE_H
+#include "pm/model/component.h"
 #include "pm/model/component_config.h"
 #include "pm/model/resnet.h"
 
@@ -49,6 +50,10 @@ struct pm_vae {
  *  and new diffusers are both known. @param memory  borrowed: the weights live there */
 PM_MUST_CHECK bool pm_vae_load(struct pm_vae *out, const char *folder, struct pm_arena *memory,
                                struct pm_error *err);
+
+/** The same of a component. @param component  borrowed for the call */
+PM_MUST_CHECK bool pm_vae_load_from(struct pm_vae *out, const struct pm_component *component,
+                                    struct pm_arena *memory, struct pm_error *err);
 
 /** @param moments  [batch, height/factor, width/factor, 2 latent_channels]: the mean, then the log
  *                  variance clamped to [-30, 20]; not scaled

@@ -1,4 +1,4 @@
-/** @file weights.h  From a component's folder to weights in the order the kernels read them.
+/** @file weights.h  From a component's tensors to weights in the order the kernels read them.
  *
  *  A network is described by asking for its tensors by name and shape; each is converted to
  *  float32, packed and kept in the model's memory. At the end, a tensor that nobody asked for is
@@ -15,12 +15,12 @@
 #define PM_NAME_FORMAT(text, first) __attribute__((format(printf, text, first)))
 
 struct pm_weights {
-    struct pm_tensor_set set;
-    bool *used;                   /* by tensor */
-    struct pm_arena *memory;      /* borrowed: where packed weights go, for the model's life */
-    struct pm_arena scratch;      /* float32 before packing */
-    struct pm_loras *loras;       /* borrowed: added to every tensor as it is read; NULL: none */
-    enum pm_lora_network network; /* whose layers of them are these */
+    const struct pm_tensor_set *set; /* borrowed */
+    bool *used;                      /* by tensor */
+    struct pm_arena *memory;         /* borrowed: where packed weights go, for the model's life */
+    struct pm_arena scratch;         /* float32 before packing */
+    struct pm_loras *loras;          /* borrowed: added to every tensor as it is read; NULL: none */
+    enum pm_lora_network network;    /* whose layers of them are these */
 };
 
 struct pm_norm {
@@ -30,11 +30,11 @@ struct pm_norm {
 
 enum pm_bias { PM_NO_BIAS, PM_BIAS };
 
-/** Open the files of <folder>, as tensor_set.h lists them.
- *  @param memory  borrowed, must outlive the weights made
- *  @return true, to be closed by pm_weights_close; else err names what was looked for */
-PM_MUST_CHECK bool pm_weights_open(struct pm_weights *out, const char *folder, const char *stem,
-                                   struct pm_arena *memory, struct pm_error *err);
+/** Begin to take weights from a set of tensors; to be closed by pm_weights_close.
+ *  @param set     borrowed, until closed
+ *  @param memory  borrowed, must outlive the weights made */
+void pm_weights_open(struct pm_weights *out, const struct pm_tensor_set *set,
+                     struct pm_arena *memory);
 void pm_weights_close(struct pm_weights *weights);
 
 /** Fail if a tensor was not asked for. Whole numbers (position_ids) are passed over. */
