@@ -6,10 +6,16 @@
 #include <string.h>
 
 /* Flags without a letter. */
-enum { DRY_RUN = 256, KEEP_GOING, SCRIPT, PARTS, HOURS };
+enum { DRY_RUN = 256, KEEP_GOING, SCRIPT, PARTS, HOURS, TOKENIZER, MODEL_CONFIG, PREDICTION };
 
 static const struct argp_option config_flags[] = {
-    {"model", 'm', "FOLDER", 0, "the checkpoint, in diffusers layout", 0},
+    {"model", 'm', "PATH", 0, "the checkpoint: a folder in diffusers layout, or one file", 0},
+    {"tokenizer", TOKENIZER, "FOLDER", 0, "vocab.json and merges.txt, for a checkpoint of one file",
+     0},
+    {"model-config", MODEL_CONFIG, "FOLDER", 0,
+     "a diffusers folder whose configs say what a checkpoint of one file is", 0},
+    {"prediction", PREDICTION, "NAME", 0,
+     "of the model: epsilon, v_prediction, or model: what it says", 0},
     {"manifest", 'i', "FILE", 0, "the edits, JSON Lines", 0},
     {"store", 'o', "FILE", 0, "the HDF5 file to write or to go on with", 0},
     {"store-files", 'F', "KIND", 0, "of a new store: one, or node: one more for each host", 0},
@@ -85,7 +91,10 @@ static const struct {
             {'t', "limits.threads", PM_CONFIG_NUMBER},
             {'T', "limits.time_seconds", PM_CONFIG_NUMBER},
             {'x', "limits.halt_file", PM_CONFIG_PATH},
-            {'P', "part", PM_CONFIG_TEXT}};
+            {'P', "part", PM_CONFIG_TEXT},
+            {TOKENIZER, "tokenizer", PM_CONFIG_PATH},
+            {MODEL_CONFIG, "model_config", PM_CONFIG_PATH},
+            {PREDICTION, "prediction", PM_CONFIG_TEXT}};
 
 const char *config_options_flag(const char *key)
 {

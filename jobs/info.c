@@ -65,7 +65,6 @@ int verb_info(int argc, char **argv)
     struct pm_model model;
     struct pm_schedule_config schedule;
     struct pm_error err = {0};
-    char folder[4096];
     if (argc != 2 || strcmp(argv[1], "--help") == 0) {
         FILE *out = argc == 2 ? stdout : stderr;
         fprintf(
@@ -74,12 +73,12 @@ int verb_info(int argc, char **argv)
             "whether it will run; if not, what is missing or not supported.\n");
         return argc == 2 ? PM_EXIT_DONE : PM_EXIT_INPUT;
     }
-    snprintf(folder, sizeof folder, "%s/scheduler", argv[1]);
     if (!pm_model_load(&model, argv[1], &err)) {
         fprintf(stderr, "promptmill: %s\n", err.message);
         return PM_EXIT_INPUT;
     }
-    bool ok = pm_schedule_config_load(&schedule, folder, &err);
+    bool ok = pm_schedule_config_read(&schedule, model.checkpoint.scheduler,
+                                      model.checkpoint.scheduler_path, &err);
     if (ok)
         print_model(&model, &schedule, argv[1]);
     else

@@ -3,15 +3,9 @@
 #include "pm/runtime/agree.h"
 #include "pm/runtime/node_arena.h"
 
-struct loading {
-    const struct pm_model *opened;
-    const char *folder;
-};
-
 static bool load_weights(void *self, struct pm_arena *memory, struct pm_error *err)
 {
-    const struct loading *l = self;
-    return pm_model_load_weights(memory, l->opened, l->folder, err);
+    return pm_model_load_weights(memory, self, err);
 }
 
 void config_additions_make(struct config_additions *out, const struct pm_config *config)
@@ -22,7 +16,10 @@ void config_additions_make(struct config_additions *out, const struct pm_config 
     for (size_t i = 0; i < config->embedding_count; i++)
         out->embeddings[i] = (struct pm_embedding_file){.path = config->embeddings[i].file,
                                                         .token = config->embeddings[i].token};
-    out->all = (struct pm_model_additions){.loras = out->loras,
+    out->all = (struct pm_model_additions){.options = {.tokenizer = config->tokenizer,
+                                                       .configs = config->model_config,
+                                                       .prediction = config->prediction},
+                                           .loras = out->loras,
                                            .lora_count = config->lora_count,
                                            .embeddings = out->embeddings,
                                            .embedding_count = config->embedding_count};
@@ -35,19 +32,12 @@ bool load_model_alone(struct pm_model *out, const struct pm_config *config, stru
     return pm_model_load_with(out, config->model, &additions.all, err);
 }
 
-static bool open_model(struct pm_model *out, const char *folder,
+bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *path,
                        const struct pm_model_additions *additions, struct pm_error *err)
 {
-    return pm_model_open(out, folder, err) && pm_model_add(out, additions, err);
-}
-
-bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *folder,
-                       const struct pm_model_additions *additions, struct pm_error *err)
-{
-    struct loading loading = {.opened = out, .folder = folder};
-    bool ok = pm_agree(MPI_COMM_WORLD, open_model(out, folder, additions, err), err) &&
+    bool ok = pm_agree(MPI_COMM_WORLD, pm_model_open(out, path, additions, err), err) &&
               pm_node_arena_fill(&out->weights, world, "weights", pm_model_weights_bytes(),
-                                 load_weights, &loading, err);
+                                 load_weights, out, err);
     if (!ok) {
         pm_model_free(out);
         return false;

@@ -22,6 +22,6 @@ PM_MUST_CHECK bool load_model_alone(struct pm_model *out, const struct pm_config
  *  Collective over all ranks. @return true, *out owned by the caller (pm_model_free); false on all
  *  ranks, *out empty, err with the lowest failed rank's sentence */
 PM_MUST_CHECK bool load_model_shared(struct pm_model *out, const struct pm_world *world,
-                                     const char *folder, const struct pm_model_additions *additions,
+                                     const char *path, const struct pm_model_additions *additions,
                                      struct pm_error *err);
 #endif

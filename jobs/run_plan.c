@@ -20,7 +20,6 @@ bool run_settings_make(struct pm_edit_settings *settings, struct pm_schedule *sc
                        const struct pm_model *model, struct pm_error *err)
 {
     struct pm_schedule_config from_model;
-    char folder[4096];
     *settings = (struct pm_edit_settings){.model = model,
                                           .schedule = schedule,
                                           .guidance_scale = (float)config->guidance_scale,
@@ -31,8 +30,8 @@ bool run_settings_make(struct pm_edit_settings *settings, struct pm_schedule *sc
                                           .targets_per_pass = config->targets_per_pass};
     PM_TRY(choose_size(&settings->latent_width, "width", config->width, model, err));
     PM_TRY(choose_size(&settings->latent_height, "height", config->height, model, err));
-    snprintf(folder, sizeof folder, "%s/scheduler", config->model);
-    PM_TRY(pm_schedule_config_load(&from_model, folder, err));
+    PM_TRY(pm_schedule_config_read(&from_model, model->checkpoint.scheduler,
+                                   model->checkpoint.scheduler_path, err));
     enum pm_sampler sampler = config->scheduler == PM_SCHEDULER_MODEL  ? from_model.sampler
                               : config->scheduler == PM_SCHEDULER_PNDM ? PM_PNDM
                                                                        : PM_DDIM;

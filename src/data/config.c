@@ -9,21 +9,25 @@
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
 static const char *const keys[] = {
-    "model", "manifest",       "store",      "width",           "height",
-    "steps", "guidance_scale", "scheduler",  "negative_prompt", "seed",
-    "noise", "defaults",       "capture",    "limits",          "part",
-    "sweep", "lora",           "embeddings", "inversions",      NULL};
+    "model",        "manifest",       "store",      "width",           "height",
+    "steps",        "guidance_scale", "scheduler",  "negative_prompt", "seed",
+    "noise",        "defaults",       "capture",    "limits",          "part",
+    "sweep",        "lora",           "embeddings", "inversions",      "tokenizer",
+    "model_config", "prediction",     NULL};
 static const char *const limit_keys[] = {
     "threads",      "targets_per_pass", "attempts",  "store_bytes",
     "memory_bytes", "time_seconds",     "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
-static const char *const path_keys[] = {"model", "manifest", "store", "inversions", NULL};
+static const char *const prediction_names[] = {"model", "epsilon", "v_prediction", NULL};
+static const char *const path_keys[] = {"model",     "manifest",     "store", "inversions",
+                                        "tokenizer", "model_config", NULL};
 static const char *const file_list_keys[] = {"lora", "embeddings", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
-static const char *const indifferent_keys[] = {"model", "manifest",   "store",      "limits",
-                                               "lora",  "embeddings", "inversions", NULL};
+static const char *const indifferent_keys[] = {
+    "model",      "manifest",   "store",     "limits",       "lora",
+    "embeddings", "inversions", "tokenizer", "model_config", NULL};
 
 /* Join a real folder and a relative path, without the dots; absolute paths stay. */
 static json_t *joined(const char *folder, const char *path)
@@ -142,6 +146,7 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(json, "guidance_scale", json_real(7.5));
     pm_json_set_missing(json, "scheduler", json_string("model"));
     pm_json_set_missing(json, "negative_prompt", json_string(""));
+    pm_json_set_missing(json, "prediction", json_string("model"));
     for (size_t i = 0; file_list_keys[i]; i++)
         pm_json_set_missing(json, file_list_keys[i], json_array());
     pm_json_set_missing(json, "defaults", json_object());
@@ -245,6 +250,17 @@ char *pm_config_whole_text(const char *text, size_t bytes)
     return whole;
 }
 
+/* What the model is to be taken for. */
+static bool read_model(struct pm_config *c, const char *where, struct pm_error *err)
+{
+    int prediction = 0;
+    PM_TRY(pm_json_string(c->json, where, "tokenizer", &c->tokenizer, err));
+    PM_TRY(pm_json_string(c->json, where, "model_config", &c->model_config, err));
+    PM_TRY(pm_json_choice(c->json, where, "prediction", prediction_names, &prediction, err));
+    c->prediction = prediction ? prediction_names[prediction] : NULL;
+    return true;
+}
+
 static bool read_config(struct pm_config *c, const char *where, struct pm_error *err)
 {
     int scheduler = PM_SCHEDULER_MODEL;
@@ -257,6 +273,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     PM_TRY(pm_json_string(c->json, where, "manifest", &c->manifest, err));
     PM_TRY(read_store(c, where, err));
     PM_TRY(pm_json_string(c->json, where, "inversions", &c->inversions, err));
+    PM_TRY(read_model(c, where, err));
     if (!c->model || !c->manifest)
         return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is missing", where,
                        c->model ? "manifest" : "model");

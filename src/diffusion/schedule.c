@@ -1,7 +1,5 @@
 #include "pm/diffusion/schedule.h"
 
-#include "pm/base/json.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +81,15 @@ static bool read_config(struct pm_schedule_config *c, const json_t *config, cons
     return true;
 }
 
+bool pm_schedule_config_read(struct pm_schedule_config *out, const json_t *config, const char *path,
+                             struct pm_error *err)
+{
+    if (!json_is_object(config))
+        return pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted, not %s", path,
+                       pm_json_kind(config));
+    return read_config(out, config, path, err);
+}
+
 bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
                              struct pm_error *err)
 {
@@ -92,9 +99,7 @@ bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
     if (n < 0 || (size_t)n >= sizeof path)
         return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
     PM_TRY(pm_json_load_python(&config, path, 1 << 20, err));
-    bool ok = json_is_object(config)
-                  ? read_config(out, config, path, err)
-                  : pm_fail(err, PM_E_FORMAT, "%s: an object {...} is wanted", path);
+    bool ok = pm_schedule_config_read(out, config, path, err);
     json_decref(config);
     return ok;
 }

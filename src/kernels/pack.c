@@ -30,7 +30,7 @@ struct pm_linear pm_linear_pack(const float *weight, const float *bias, size_t o
                                 struct pm_arena *memory)
 {
     float *packed = pm_arena_floats(memory, pm_packed_floats(in, out));
-    pm_pack(packed, weight, in, out, 1, in);
+    if (weight) pm_pack(packed, weight, in, out, 1, in);
     return (struct pm_linear){.in = in, .out = out, .packed = packed, .bias = bias};
 }
 
@@ -74,28 +74,38 @@ static void transform_panel(float *winograd, size_t position_floats, const float
     }
 }
 
-struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,
-                            size_t kernel, size_t stride, size_t pad_before, size_t pad_after,
-                            struct pm_arena *memory)
+/* torch has [out, in, y, x]; the rows of the matrix go by y, x, in. */
+static void pack_taps(float *packed, const float *weight, size_t out, size_t in, size_t taps)
 {
-    size_t taps = kernel * kernel, panel_floats = taps * in * PM_PANEL;
-    float *packed = pm_arena_floats(memory, pm_packed_floats(taps * in, out));
-    /* torch has [out, in, y, x]; the rows of the matrix go by y, x, in. */
+    size_t panel_floats = taps * in * PM_PANEL;
     for (size_t n = 0; n < out; n += PM_PANEL) {
         size_t width = out - n < PM_PANEL ? out - n : PM_PANEL;
         for (size_t tap = 0; tap < taps; tap++)
             pm_pack(packed + n / PM_PANEL * panel_floats + tap * in * PM_PANEL,
                     weight + n * in * taps + tap, in, width, taps, in * taps);
     }
-    float *winograd = NULL;
+}
+
+static void pack_winograd(float *winograd, const float *weight, size_t out, size_t in)
+{
+    size_t position_floats = pm_packed_floats(in, out);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (size_t n = 0; n < out; n += PM_PANEL)
+        for (size_t c = 0; c < in; c++)
+            transform_panel(winograd, position_floats, weight, out, in, n, c);
+}
+
+struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,
+                            size_t kernel, size_t stride, size_t pad_before, size_t pad_after,
+                            struct pm_arena *memory)
+{
+    size_t taps = kernel * kernel;
+    float *packed = pm_arena_floats(memory, pm_packed_floats(taps * in, out)), *winograd = NULL;
+    if (weight) pack_taps(packed, weight, out, in, taps);
     if (kernel == 3 && stride == 1 && pad_before == 1 && pad_after == 1 &&
         in >= WINOGRAD_LEAST_CHANNELS) {
-        size_t position_floats = pm_packed_floats(in, out);
-        winograd = pm_arena_floats(memory, WINOGRAD_POSITIONS * position_floats);
-#pragma omp parallel for collapse(2) schedule(static)
-        for (size_t n = 0; n < out; n += PM_PANEL)
-            for (size_t c = 0; c < in; c++)
-                transform_panel(winograd, position_floats, weight, out, in, n, c);
+        winograd = pm_arena_floats(memory, WINOGRAD_POSITIONS * pm_packed_floats(in, out));
+        if (weight) pack_winograd(winograd, weight, out, in);
     }
     return (struct pm_conv){.in = in,
                             .out = out,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -138,6 +139,17 @@ static bool is_pickled(const unsigned char *bytes)
 {
     return memcmp(bytes, "PK\003\004", 4) == 0 ||
            (bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5);
+}
+
+bool pm_file_is_pickled(const char *path)
+{
+    unsigned char bytes[LENGTH_BYTES] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file) return false;
+    size_t read = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    /* a .safetensors file's header is below 2^32 bytes, and so the upper half of its length 0 */
+    return read == sizeof bytes && is_pickled(bytes) && little_endian_64(bytes) >> 32;
 }
 
 static bool read_header(struct pm_safetensors *file, struct pm_error *err)

@@ -28,6 +28,37 @@ const struct pm_tensor *pm_tensor_set_find(const struct pm_tensor_set *set, cons
     return bsearch(&key, set->tensors, set->count, sizeof key, by_name);
 }
 
+bool pm_tensor_set_end(struct pm_tensor_set *set, struct pm_error *err)
+{
+    qsort(set->tensors, set->count, sizeof *set->tensors, by_name);
+    for (size_t i = 1; i < set->count; i++)
+        if (strcmp(set->tensors[i - 1].name, set->tensors[i].name) == 0)
+            return pm_fail(err, PM_E_FORMAT, "%s has the tensor \"%s\" twice", set->path,
+                           set->tensors[i].name);
+    return true;
+}
+
+void pm_tensor_set_begin(struct pm_tensor_set *out, const char *path)
+{
+    *out = (struct pm_tensor_set){.path = strdup(path)};
+    if (!out->path) pm_die("no memory for a path");
+}
+
+void pm_tensor_set_add(struct pm_tensor_set *set, const struct pm_tensor *tensor, const char *name)
+{
+    if ((set->count & (set->count - 1)) == 0) { /* a power of two: full */
+        size_t capacity = set->count ? 2 * set->count : 1;
+        set->tensors = realloc(set->tensors, capacity * sizeof *set->tensors);
+        set->names = realloc(set->names, capacity * sizeof *set->names);
+        if (!set->tensors || !set->names) pm_die("no memory for %zu tensors", capacity);
+    }
+    char *copy = strdup(name);
+    if (!copy) pm_die("no memory for a tensor's name");
+    set->names[set->name_count++] = copy;
+    set->tensors[set->count] = *tensor;
+    set->tensors[set->count++].name = copy;
+}
+
 /* The files' tensors as one list; none may be in two of them. */
 static bool gather(struct pm_tensor_set *set, struct pm_error *err)
 {
@@ -39,12 +70,7 @@ static bool gather(struct pm_tensor_set *set, struct pm_error *err)
         memcpy(set->tensors + set->count, file->tensors, file->count * sizeof *file->tensors);
         set->count += file->count;
     }
-    qsort(set->tensors, count, sizeof *set->tensors, by_name);
-    for (size_t i = 1; i < count; i++)
-        if (strcmp(set->tensors[i - 1].name, set->tensors[i].name) == 0)
-            return pm_fail(err, PM_E_FORMAT, "%s: two of its files have the tensor \"%s\"",
-                           set->path, set->tensors[i].name);
-    return true;
+    return pm_tensor_set_end(set, err);
 }
 
 static bool open_file(struct pm_tensor_set *set, const char *path, struct pm_error *err)
@@ -156,6 +182,8 @@ void pm_tensor_set_close(struct pm_tensor_set *set)
 {
     for (size_t i = 0; i < set->file_count; i++) pm_safetensors_close(&set->files[i]);
     free(set->files);
+    for (size_t i = 0; i < set->name_count; i++) free(set->names[i]);
+    free(set->names);
     free(set->tensors);
     free(set->path);
     *set = (struct pm_tensor_set){0};

@@ -92,7 +92,7 @@ bool pm_text_encoder_load_from(struct pm_text_encoder *out, const struct pm_comp
 {
     struct pm_weights weights;
     PM_TRY(read_config(out, component->config, component->path, err));
-    pm_weights_open(&weights, &component->set, memory);
+    pm_weights_open(&weights, component, memory);
     weights.loras = loras;
     weights.network = PM_LORA_TEXT_ENCODER;
     bool ok = load_weights(out, &weights, err);

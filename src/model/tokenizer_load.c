@@ -283,9 +283,17 @@ PM_MUST_CHECK static bool take_specials(struct pm_tokenizer *tokenizer,
     return true;
 }
 
+/* As a folder's map gives it as text alone. */
+static void set_padding(struct special_token *token, const char *pad)
+{
+    free(token->text);
+    *token = (struct special_token){.text = strdup(pad)};
+    if (!token->text) pm_die("no memory for the token %s", pad);
+}
+
 PM_MUST_CHECK static bool load_specials(struct pm_tokenizer *tokenizer, const char *folder,
-                                        const char *vocabulary_path, const json_t *vocabulary,
-                                        struct pm_error *err)
+                                        const char *pad, const char *vocabulary_path,
+                                        const json_t *vocabulary, struct pm_error *err)
 {
     struct special_token specials[SPECIALS] = {0};
     char path[PATH_MAX];
@@ -293,13 +301,20 @@ PM_MUST_CHECK static bool load_specials(struct pm_tokenizer *tokenizer, const ch
     snprintf(path, sizeof path, "%s/tokenizer_config.json", folder);
     bool ok = read_specials(specials, path, err);
     snprintf(path, sizeof path, "%s/special_tokens_map.json", folder);
-    ok = ok && read_specials(specials, path, err) &&
-         take_specials(tokenizer, specials, vocabulary_path, vocabulary, err);
+    ok = ok && read_specials(specials, path, err);
+    if (ok && pad) set_padding(&specials[PAD], pad);
+    ok = ok && take_specials(tokenizer, specials, vocabulary_path, vocabulary, err);
     for (int i = 0; i < SPECIALS; i++) free(specials[i].text);
     return ok;
 }
 
 bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_error *err)
+{
+    return pm_tokenizer_load_padded(out, folder, NULL, err);
+}
+
+bool pm_tokenizer_load_padded(struct pm_tokenizer **out, const char *folder, const char *pad,
+                              struct pm_error *err)
 {
     char vocabulary_path[PATH_MAX], merges_path[PATH_MAX];
     if (strlen(folder) + sizeof "/special_tokens_map.json" > PATH_MAX)
@@ -312,7 +327,7 @@ bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_
     struct pm_tokenizer *tokenizer = allocate(1, sizeof *tokenizer);
     tokenizer->added = allocate(SPECIALS, sizeof *tokenizer->added);
     bool ok = take_vocabulary(tokenizer, vocabulary_path, vocabulary, err) &&
-              load_specials(tokenizer, folder, vocabulary_path, vocabulary, err) &&
+              load_specials(tokenizer, folder, pad, vocabulary_path, vocabulary, err) &&
               load_merges(tokenizer, merges_path, vocabulary, err);
     if (ok) take_bytes(tokenizer, vocabulary);
     ok = ok && pm_tokenizer_load_saved_words(tokenizer, folder, err);

@@ -212,7 +212,7 @@ bool pm_unet_load_from(struct pm_unet *out, const struct pm_component *component
     struct pm_weights weights;
     *out = (struct pm_unet){0};
     PM_TRY(read_config(&out->config, component->config, component->path, err));
-    pm_weights_open(&weights, &component->set, memory);
+    pm_weights_open(&weights, component, memory);
     weights.loras = loras;
     weights.network = PM_LORA_UNET;
     bool ok = load_weights(out, &weights, err);

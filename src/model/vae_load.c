@@ -166,7 +166,7 @@ bool pm_vae_load_from(struct pm_vae *out, const struct pm_component *component,
     *out = (struct pm_vae){0};
     PM_TRY(read_config(&out->config, component->config, component->path, err));
     out->factor = (size_t)1 << (out->config.levels - 1);
-    pm_weights_open(&weights, &component->set, memory);
+    pm_weights_open(&weights, component, memory);
     bool ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
     return ok;

@@ -23,12 +23,13 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
     } while (0)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-void pm_weights_open(struct pm_weights *out, const struct pm_tensor_set *set,
+void pm_weights_open(struct pm_weights *out, const struct pm_component *component,
                      struct pm_arena *memory)
 {
-    *out = (struct pm_weights){.set = set, .memory = memory};
-    out->used = calloc(set->count + 1, sizeof *out->used);
-    if (!out->used) pm_die("no memory to read %s", set->path);
+    *out = (struct pm_weights){
+        .set = &component->set, .memory = memory, .only_measures = component->only_measures};
+    out->used = calloc(out->set->count + 1, sizeof *out->used);
+    if (!out->used) pm_die("no memory to read %s", out->set->path);
     pm_arena_init(&out->scratch, SCRATCH_BYTES);
 }
 
@@ -39,16 +40,19 @@ void pm_weights_close(struct pm_weights *weights)
     *weights = (struct pm_weights){0};
 }
 
-static bool is_whole(const struct pm_tensor *tensor)
+/* Whole numbers, and the list of positions even where the file was made half precision as a whole. */
+static bool is_no_weight(const struct pm_tensor *tensor)
 {
-    return strchr("IU", tensor->dtype[0]) || strcmp(tensor->dtype, "BOOL") == 0;
+    const char *ending = strstr(tensor->name, "position_ids");
+    return (ending && strcmp(ending, "position_ids") == 0) || strchr("IU", tensor->dtype[0]) ||
+           strcmp(tensor->dtype, "BOOL") == 0;
 }
 
 bool pm_weights_check_all_used(const struct pm_weights *weights, struct pm_error *err)
 {
     for (size_t i = 0; i < weights->set->count; i++) {
         const struct pm_tensor *tensor = &weights->set->tensors[i];
-        if (!weights->used[i] && !is_whole(tensor))
+        if (!weights->used[i] && !is_no_weight(tensor))
             return pm_fail(err, PM_E_FORMAT,
                            "%s: the tensor \"%s\" has no place in the network that its config "
                            "describes",
@@ -103,11 +107,13 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
     const struct pm_tensor *tensor = take(weights, name, rank, shape, err);
     if (!tensor) return false;
     float *values = pm_arena_floats(where, tensor->elements);
-    pm_tensor_floats(values, tensor);
     *out = values;
-    if (!weights->loras) return true;
-    PM_TRY(pm_loras_match(weights->loras, weights->network, name, rank, shape, err));
-    pm_loras_add(values, weights->loras, weights->network, name, shape[0], &weights->scratch);
+    if (weights->loras)
+        PM_TRY(pm_loras_match(weights->loras, weights->network, name, rank, shape, err));
+    if (weights->only_measures) return true;
+    pm_tensor_floats(values, tensor);
+    if (weights->loras)
+        pm_loras_add(values, weights->loras, weights->network, name, shape[0], &weights->scratch);
     return true;
 }
 
@@ -142,7 +148,8 @@ bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights, siz
     const float *weight, *bias_values = NULL;
     PM_TRY(weight_named(&weight, weights, name, 2, (size_t[]){out, in}, err));
     if (bias == PM_BIAS) PM_TRY(bias_named(&bias_values, weights, name, out, err));
-    *linear = pm_linear_pack(weight, bias_values, out, in, weights->memory);
+    *linear = pm_linear_pack(weights->only_measures ? NULL : weight, bias_values, out, in,
+                             weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -163,13 +170,15 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
         PM_ASSERT(n > 0 && (size_t)n < sizeof name);
         PM_TRY(
             floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in}, err));
-        memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
+        if (!weights->only_measures)
+            memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
         if (!all_biases) continue;
         snprintf(name, sizeof name, "%s.%s.bias", prefix, names[i]);
         PM_TRY(floats_named(&one, weights, &weights->scratch, name, 1, &out_each, err));
-        memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
+        if (!weights->only_measures) memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
     }
-    *linear = pm_linear_pack(all, all_biases, count * out_each, in, weights->memory);
+    *linear = pm_linear_pack(weights->only_measures ? NULL : all, all_biases, count * out_each, in,
+                             weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -182,8 +191,8 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
     const float *weight, *bias;
     PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
     PM_TRY(bias_named(&bias, weights, name, out, err));
-    *conv = pm_conv_pack(weight, bias, out, in, kernel, conv->stride, conv->pad_before,
-                         conv->pad_after, weights->memory);
+    *conv = pm_conv_pack(weights->only_measures ? NULL : weight, bias, out, in, kernel,
+                         conv->stride, conv->pad_before, conv->pad_after, weights->memory);
     weights->scratch.used = mark;
     return true;
 }

@@ -20,21 +20,21 @@ static const char HEADER[] =
 static const float values[72] = {1, 2, 3, 4, 5, 6, 0.5f, -0.5f};
 
 static struct pm_arena memory;
-static struct pm_tensor_set set;
+static struct pm_component component;
 static struct pm_weights weights;
 
 static void open_weights(const char *name, const char *header, size_t bytes)
 {
     struct pm_error err = {0};
     temporary_write_safetensors(name, header, values, bytes);
-    assert_ok(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err);
-    pm_weights_open(&weights, &set, &memory);
+    assert_ok(pm_tensor_set_open(&component.set, temporary_path("."), "net", &err), err);
+    pm_weights_open(&weights, &component, &memory);
 }
 
 static void close_weights(void)
 {
     pm_weights_close(&weights);
-    pm_tensor_set_close(&set);
+    pm_tensor_set_close(&component.set);
 }
 
 static int set_up(void **state)
@@ -99,8 +99,8 @@ static void half_precision_is_found_under_its_own_name(void **state)
         "net.fp16.safetensors",
         "{\"x\": {\"dtype\": \"F16\", \"shape\": [2], \"data_offsets\": [0, 4]}}",
         one_and_minus_two, 4);
-    assert_ok(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err);
-    pm_weights_open(&weights, &set, &memory);
+    assert_ok(pm_tensor_set_open(&component.set, temporary_path("."), "net", &err), err);
+    pm_weights_open(&weights, &component, &memory);
     assert_ok(pm_weights_floats(&x, &weights, 2, 1, &err, "x"), err);
     assert_true(x[0] == 1.0f && x[1] == -2.0f);
     close_weights();
@@ -114,10 +114,10 @@ static void a_folder_without_weights_is_refused(void **state)
 {
     (void)state;
     struct pm_error err = {0};
-    assert_fails(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err,
+    assert_fails(pm_tensor_set_open(&component.set, temporary_path("."), "net", &err), err,
                  "has neither net.safetensors nor net.fp16.safetensors");
     temporary_write_text("net.safetensors", "no weights");
-    assert_fails(pm_tensor_set_open(&set, temporary_path("."), "net", &err), err,
+    assert_fails(pm_tensor_set_open(&component.set, temporary_path("."), "net", &err), err,
                  "net.safetensors: its header claims");
 }
 

@@ -30,6 +30,10 @@ struct pm_config {
     json_t *json; /* owned; resolved, everything explicit: what is kept in the store */
     const char *model, *manifest, *store; /* paths, borrowed from json; store may be NULL */
     enum pm_config_files store_files;
+    const char *tokenizer; /* path of a folder, in place of the model's own; NULL: none */
+    const char
+        *model_config;      /* path of a folder with configs for a model of one file; NULL: none */
+    const char *prediction; /* "epsilon" or "v_prediction"; NULL: as the model says */
     const char *inversions; /* path of an earlier store whose inversions are used; NULL: none */
     struct pm_config_lora loras[PM_CONFIG_MAX_LORAS];
     struct pm_config_embedding embeddings[PM_CONFIG_MAX_EMBEDDINGS];

@@ -7,6 +7,7 @@
 #define PM_DIFFUSION_SCHEDULE_H
 #include "pm/base/arena.h"
 #include "pm/base/error.h"
+#include "pm/base/json.h"
 
 #include <stddef.h>
 
@@ -54,6 +55,10 @@ struct pm_schedule_state {
  *  and prediction; what is only theirs is passed over. */
 PM_MUST_CHECK bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
                                            struct pm_error *err);
+
+/** The same of what was read before. @param path  what messages begin with */
+PM_MUST_CHECK bool pm_schedule_config_read(struct pm_schedule_config *out, const json_t *config,
+                                           const char *path, struct pm_error *err);
 
 /** @param steps  1 .. train timesteps */
 PM_MUST_CHECK bool pm_schedule_init(struct pm_schedule *out,

@@ -15,12 +15,13 @@ size_t pm_packed_floats(size_t k, size_t n);
 void pm_pack(float *packed, const float *b, size_t k, size_t n, size_t row_stride,
              size_t column_stride);
 
-/** Describe and pack torch's Linear. @param weight  [out, in]  @param bias  [out] or NULL; kept,
+/** Describe and pack torch's Linear. @param weight  [out, in]; NULL: the memory is taken, and not
+ *  touched  @param bias  [out] or NULL; kept,
  *  not copied. The packed weights are taken from @p memory. */
 struct pm_linear pm_linear_pack(const float *weight, const float *bias, size_t out, size_t in,
                                 struct pm_arena *memory);
 
-/** Describe and pack torch's Conv2d. @param weight  [out, in, kernel, kernel]. conv.stride and
+/** Describe and pack torch's Conv2d. @param weight  [out, in, kernel, kernel], or NULL as above. conv.stride and
  *  both paddings are the caller's. For a 3x3 of stride 1 and padding 1 over 16 channels or more
  *  Winograd's form is added: three times as fast, and four times as large as the plain one. */
 struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,

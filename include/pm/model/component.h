@@ -10,6 +10,8 @@ struct pm_component {
     char *path;               /* owned: what messages about the config begin with */
     json_t *config;           /* owned */
     struct pm_tensor_set set; /* owned; names as in the diffusers layout */
+    bool only_measures;       /* a load takes memory without touching it, and reads nothing: to see
+                                 whether the network would load, and into how much */
 };
 
 /** "unet", "vae" or "text_encoder": its folder in the diffusers layout. */

@@ -1,18 +1,18 @@
-/** @file model.h  A Stable Diffusion checkpoint in diffusers layout, loaded whole.
- *
- *  <folder>/model_index.json names the components; tokenizer/, text_encoder/, unet/, vae/ and
- *  scheduler/ hold them. What is not supported is refused by name. */
+/** @file model.h  A Stable Diffusion checkpoint (checkpoint.h), loaded whole. What is not supported
+ *  is refused by name. */
 #ifndef PM_MODEL_MODEL_H
 #define PM_MODEL_MODEL_H
 #include "pm/base/hash.h"
+#include "pm/model/checkpoint.h"
 #include "pm/model/embeddings.h"
 #include "pm/model/text_encoder.h"
 #include "pm/model/tokenizer.h"
 #include "pm/model/unet.h"
 #include "pm/model/vae.h"
 
-/** What is laid over a checkpoint. All borrowed for the calls that take it. */
+/** What comes to a checkpoint from elsewhere. All borrowed for the calls that take it. */
 struct pm_model_additions {
+    struct pm_checkpoint_options options;
     const struct pm_lora_file *loras; /* [lora_count], added in this order */
     size_t lora_count;
     const struct pm_embedding_file *embeddings; /* [embedding_count] */
@@ -20,6 +20,7 @@ struct pm_model_additions {
 };
 
 struct pm_model {
+    struct pm_checkpoint checkpoint;  /* owned */
     struct pm_tokenizer *tokenizer;   /* owned */
     struct pm_loras *loras;           /* owned; NULL: none */
     struct pm_embeddings *embeddings; /* owned; NULL: none. Their words are the tokenizer's */
@@ -32,39 +33,37 @@ struct pm_model {
 };
 
 /** Load and pack everything. @return true, *out owned by the caller (pm_model_free) */
-PM_MUST_CHECK bool pm_model_load(struct pm_model *out, const char *folder, struct pm_error *err);
+PM_MUST_CHECK bool pm_model_load(struct pm_model *out, const char *path, struct pm_error *err);
 void pm_model_free(struct pm_model *model);
 
 /** The same with additions. */
-PM_MUST_CHECK bool pm_model_load_with(struct pm_model *out, const char *folder,
+PM_MUST_CHECK bool pm_model_load_with(struct pm_model *out, const char *path,
                                       const struct pm_model_additions *additions,
                                       struct pm_error *err);
 
-/** The same in steps, for ranks that share the weights. Each opens the model, and adds what is laid
- *  over it. One loads the weights into an arena, which all of them then have as model->weights, at
- *  one address. Each attaches.
+/** The same without reading or packing a weight, in a moment and with next to no memory: what cannot
+ *  be loaded is refused as by pm_model_load_with, and weights.used is what it would take. Of *out,
+ *  nothing may be computed with, and the fingerprint is "". */
+PM_MUST_CHECK bool pm_model_measure(struct pm_model *out, const char *path,
+                                    const struct pm_model_additions *additions,
+                                    struct pm_error *err);
+
+/** The same in steps, for ranks that share the weights. Each opens the model. One loads the weights
+ *  into an arena, which all of them then have as model->weights, at one address. Each attaches.
  *
  *  This reads all but the networks. @return true, *out owned by the caller (pm_model_free) */
-PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *folder, struct pm_error *err);
-
-/** Open what is laid over the model, for pm_model_load_weights. Once at most.
- *  @return false: *opened is still the caller's */
-PM_MUST_CHECK bool pm_model_add(struct pm_model *opened, const struct pm_model_additions *additions,
-                                struct pm_error *err);
+PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *path,
+                                 const struct pm_model_additions *additions, struct pm_error *err);
 
 /** Load and pack the networks. @param memory  empty; all that is loaded lives there */
 PM_MUST_CHECK bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
-                                         const char *folder, struct pm_error *err);
+                                         struct pm_error *err);
 
 /** Find the networks in model->weights, where pm_model_load_weights has put them. */
 void pm_model_attach(struct pm_model *model);
 
 /** Room for the weights of anything: address space only. */
 size_t pm_model_weights_bytes(void);
-
-/** The tokenizer alone: enough to plan a run. *out is owned by the caller. */
-PM_MUST_CHECK bool pm_model_load_tokenizer(struct pm_tokenizer **out, const char *folder,
-                                           struct pm_error *err);
 
 /** Room for a forward pass of anything: address space only. */
 size_t pm_model_scratch_bytes(void);

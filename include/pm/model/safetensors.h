@@ -37,6 +37,9 @@ PM_MUST_CHECK bool pm_safetensors_open(struct pm_safetensors *out, const char *p
                                        struct pm_error *err);
 void pm_safetensors_close(struct pm_safetensors *file);
 
+/** Does the file begin as what torch.save writes? @return false also for one that cannot be read */
+bool pm_file_is_pickled(const char *path);
+
 /** @return the tensor, borrowed, or NULL */
 const struct pm_tensor *pm_safetensors_find(const struct pm_safetensors *file, const char *name);
 

@@ -17,6 +17,8 @@ struct pm_tensor_set {
     bool has_index;
     struct pm_tensor *tensors; /* owned, [count] sorted by name */
     size_t count;
+    char **names; /* owned, [count] of the tensors that were added; NULL: the files have them */
+    size_t name_count;
 };
 
 /** Open what there is, the first of the list above.
@@ -25,6 +27,14 @@ struct pm_tensor_set {
 PM_MUST_CHECK bool pm_tensor_set_open(struct pm_tensor_set *out, const char *folder,
                                       const char *stem, struct pm_error *err);
 void pm_tensor_set_close(struct pm_tensor_set *set);
+
+/** Build a set otherwise: begin it, add tensors in any order under other names, end it.
+ *  @param path  what messages call it */
+void pm_tensor_set_begin(struct pm_tensor_set *out, const char *path);
+/** @param tensor  copied, its data borrowed, for as long as the set is used; its name is not used */
+void pm_tensor_set_add(struct pm_tensor_set *set, const struct pm_tensor *tensor, const char *name);
+/** @return true, and the set can be searched; else two tensors have one name. Close it anyway. */
+PM_MUST_CHECK bool pm_tensor_set_end(struct pm_tensor_set *set, struct pm_error *err);
 
 /** @return the tensor, borrowed, or NULL */
 const struct pm_tensor *pm_tensor_set_find(const struct pm_tensor_set *set, const char *name);

@@ -31,6 +31,11 @@ struct pm_tokenizer;
  *  line or entry */
 PM_MUST_CHECK bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder,
                                      struct pm_error *err);
+
+/** The same with another padding than the folder says. @param pad  a token of vocab.json; NULL: as
+ *  the folder says */
+PM_MUST_CHECK bool pm_tokenizer_load_padded(struct pm_tokenizer **out, const char *folder,
+                                            const char *pad, struct pm_error *err);
 void pm_tokenizer_free(struct pm_tokenizer *tokenizer);
 
 /** Teach it a word that stands for @p count tokens of their own, called word, word_1, ...; their

@@ -9,8 +9,8 @@
 #include "pm/base/arena.h"
 #include "pm/base/error.h"
 #include "pm/kernels/kernels.h"
+#include "pm/model/component.h"
 #include "pm/model/lora.h"
-#include "pm/model/tensor_set.h"
 
 #define PM_NAME_FORMAT(text, first) __attribute__((format(printf, text, first)))
 
@@ -19,6 +19,7 @@ struct pm_weights {
     bool *used;                      /* by tensor */
     struct pm_arena *memory;         /* borrowed: where packed weights go, for the model's life */
     struct pm_arena scratch;         /* float32 before packing */
+    bool only_measures;              /* as of a component */
     struct pm_loras *loras;          /* borrowed: added to every tensor as it is read; NULL: none */
     enum pm_lora_network network;    /* whose layers of them are these */
 };
@@ -30,14 +31,14 @@ struct pm_norm {
 
 enum pm_bias { PM_NO_BIAS, PM_BIAS };
 
-/** Begin to take weights from a set of tensors; to be closed by pm_weights_close.
- *  @param set     borrowed, until closed
- *  @param memory  borrowed, must outlive the weights made */
-void pm_weights_open(struct pm_weights *out, const struct pm_tensor_set *set,
+/** Begin to take a component's weights; to be closed by pm_weights_close.
+ *  @param component  borrowed, until closed
+ *  @param memory     borrowed, must outlive the weights made */
+void pm_weights_open(struct pm_weights *out, const struct pm_component *component,
                      struct pm_arena *memory);
 void pm_weights_close(struct pm_weights *weights);
 
-/** Fail if a tensor was not asked for. Whole numbers (position_ids) are passed over. */
+/** Fail if a tensor was not asked for. Whole numbers and position_ids are passed over. */
 PM_MUST_CHECK bool pm_weights_check_all_used(const struct pm_weights *weights,
                                              struct pm_error *err);
 
