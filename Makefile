@@ -96,7 +96,7 @@ demo: deps-build
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/promptmill
 	install $(PROGRAM) $(DESTDIR)$(PREFIX)/bin
-	cp -r models configs docs slurm $(DESTDIR)$(PREFIX)/share/promptmill
+	cp -r models configs docs slurm analysis $(DESTDIR)$(PREFIX)/share/promptmill
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -18,9 +18,14 @@ DEBIAN_PACKAGES := gcc make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmp
 # For tests/cluster, which does without them and says so.
 CLUSTER_PACKAGES := slurm-wlm munge iproute2
 
-.PHONY: deps-build deps-cluster
-deps: deps-build deps-cluster
+# For the programs in analysis/, whose tests do without them and say so.
+ANALYSIS_PACKAGES := python3-pil
+
+.PHONY: deps-build deps-analysis deps-cluster
+deps: deps-build deps-analysis deps-cluster
 deps-build:
 	@DEBIAN_PACKAGES='$(DEBIAN_PACKAGES)' sh jobs/deps.sh
+deps-analysis:
+	@DEBIAN_PACKAGES='$(ANALYSIS_PACKAGES)' sh jobs/deps.sh --optional
 deps-cluster:
 	@DEBIAN_PACKAGES='$(CLUSTER_PACKAGES)' sh jobs/deps.sh --optional

@@ -136,6 +136,11 @@ class Store:
     def has_images(self) -> bool:
         return "image" in self._file
 
+    @property
+    def picture_shape(self) -> tuple[int, int]:
+        """Height and width in pixels; 1, 1 of a store without pictures."""
+        return tuple(self._file["image"].shape[1:3]) if self.has_images else (1, 1)
+
     @cached_property
     def swept(self) -> list[str]:
         """The settings that the config's sweep varies, as `setting` takes them."""

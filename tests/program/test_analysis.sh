@@ -19,4 +19,17 @@ ends 2 "$program" run "$work/run.json" --store "$work/node.h5" --store-files nod
 "$program" measure "$work/one.h5" --as jsonl --out "$work/one.jsonl" >/dev/null
 facts() { PYTHONDONTWRITEBYTECODE=1 "$python" tests/program/"$@" || bad_facts=$((bad_facts + 1)); }
 
+analyse() { PYTHONDONTWRITEBYTECODE=1 "$python" analysis/"$@"; }
+
+if "$python" -c 'import PIL' 2>/dev/null; then
+    check "a report is made" ends 0 analyse report.py "$work/one.h5"
+    check "it says where" prints "$work/one.report.html: "
+    check "a short one too" ends 0 analyse report.py "$work/one.h5" --edits 3 --out "$work/few.report.html"
+    facts check_report.py "$work"
+    check "what is no store is an error" ends 1 analyse report.py "$work/one.metrics.csv"
+    check "it is a sentence" says "report.py: $work/one.metrics.csv cannot be opened: it is not an HDF5 file"
+else
+    echo "# report.py is left out: $python has no Pillow (Debian: python3-pil)"
+fi
+
 facts check_store_module.py "$work"
