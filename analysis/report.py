@@ -65,7 +65,8 @@ def choices(store: Store, entries: list[Entry]) -> dict[str, list[str]]:
 def filters(options: dict[str, list[str]], shown: list[str]) -> Markup:
     selects = []
     for key, values in options.items():
-        select = tag("select", tag("option", "all", value=""), [tag("option", v, value=v) for v in values], data_key=key)
+        wanted = [tag("option", value, value=value) for value in values]
+        select = tag("select", tag("option", "all", value=""), wanted, data_key=key)
         selects.append(tag("label", title_of(key), select))
     orders = [tag("option", "as in the manifest", value="")]
     for name in shown:

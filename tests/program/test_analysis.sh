@@ -32,4 +32,18 @@ else
     echo "# report.py is left out: $python has no Pillow (Debian: python3-pil)"
 fi
 
+check "a table is made" ends 0 analyse tables.py "$work/one.h5"
+cp "$work/stdout" "$work/table.md"
+check "as CSV too" ends 0 analyse tables.py "$work/one.h5" --by category,cross_replace_steps --as csv
+cp "$work/stdout" "$work/table.csv"
+facts check_tables.py "$work"
+check "a setting of its own choice" ends 0 analyse tables.py "$work/one.h5" "$work/packed.h5" --by store,edit
+check "it has its rows" prints "| one | refine | 2 |"
+check "reconstructions have tables" ends 0 analyse tables.py "$work/one.h5" --reconstructions --by inversion
+check "of real pictures" prints "| direct | 2 |"
+check "an unknown metric is an error" ends 1 analyse tables.py "$work/one.h5" --metrics pnsr
+check "the known ones are named" says "'pnsr'" "psnr, ssim"
+check "a store without metrics is an error" ends 1 analyse tables.py "$work/packed.h5"
+check "what makes them is named" says "promptmill measure"
+
 facts check_store_module.py "$work"
