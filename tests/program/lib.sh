@@ -22,6 +22,8 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 130' HUP INT TERM
 
+# Open MPI's hwloc would visit every core, and wait at each that is busy, to ask it what the system knows.
+export HWLOC_COMPONENTS=-x86
 if [ "$(id -u)" -eq 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
