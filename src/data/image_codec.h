@@ -12,6 +12,11 @@ typedef bool pm_image_decode(struct pm_image *out, unsigned *orientation, FILE *
                              const char *path, struct pm_error *err);
 pm_image_decode pm_image_decode_png, pm_image_decode_jpeg;
 
+/** Write a picture to an empty file. @param path  for messages; what is buffered may still fail */
+typedef bool pm_image_encode(const struct pm_image *image, FILE *file, const char *path,
+                             struct pm_error *err);
+pm_image_encode pm_image_encode_png, pm_image_encode_jpeg;
+
 /** What a codec asks before it allocates. @return false: over a limit of image.h, or empty */
 PM_MUST_CHECK bool pm_image_check_size(size_t width, size_t height, const char *path,
                                        struct pm_error *err);

@@ -1,42 +1,20 @@
 #include "image_codec.h"
 
-#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-PM_MUST_CHECK static bool write_file(const struct pm_image *image, const char *path,
-                                     struct pm_error *err)
+bool pm_image_encode_png(const struct pm_image *image, FILE *file, const char *path,
+                         struct pm_error *err)
 {
-    FILE *file = fopen(path, "wb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
     png_image png = {.version = PNG_IMAGE_VERSION,
                      .width = (png_uint_32)image->width,
                      .height = (png_uint_32)image->height,
                      .format = PNG_FORMAT_RGB};
-    bool ok = png_image_write_to_stdio(&png, file, 0, image->pixels, 0, NULL);
+    bool ok = png_image_write_to_stdio(&png, file, 0, image->pixels, 0, NULL) ||
+              pm_fail(err, PM_E_IO, "cannot write %s: %s", path, png.message);
     png_image_free(&png);
-    /* fclose writes what is still buffered: a full disk may show only here */
-    int flushed = fclose(file);
-    if (!ok) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, png.message);
-    if (flushed) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return true;
-}
-
-bool pm_image_write_png(const struct pm_image *image, const char *path, struct pm_error *err)
-{
-    PM_ASSERT(image->pixels);
-    char *partial;
-    /* the process number keeps apart two programs that write the same picture */
-    if (asprintf(&partial, "%s.%ld.partial", path, (long)getpid()) < 0)
-        pm_die("no memory to write %s", path);
-    bool ok = write_file(image, partial, err);
-    if (ok && rename(partial, path))
-        ok = pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", partial, path, strerror(errno));
-    if (!ok) unlink(partial);
-    free(partial);
     return ok;
 }
 

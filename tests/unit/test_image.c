@@ -111,6 +111,27 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(files_in_folder(), 1);
 }
 
+static void a_jpeg_is_near_what_was_written(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_image written, read;
+    pm_image_init(&written, 33, 17);
+    for (size_t i = 0; i < 17 * 33; i++) { /* colours that change from one column to the next */
+        written.pixels[i * 3] = i % 33 % 2 ? 200 : 30;
+        written.pixels[i * 3 + 1] = (uint8_t)(i / 33 * 10);
+    }
+    assert_ok(pm_image_write_jpeg(&written, path, &err), err);
+    assert_ok(pm_image_read(&read, path, &err), err);
+    assert_int_equal(read.width, 33);
+    assert_int_equal(read.height, 17);
+    for (size_t i = 0; i < (size_t)17 * 33 * 3; i++)
+        assert_in_range(read.pixels[i] + 4 - written.pixels[i], 0, 8);
+    pm_image_free(&read);
+    assert_fails(pm_image_write_jpeg(&written, "no/such.jpg", &err), err, "no/such.jpg");
+    pm_image_free(&written);
+}
+
 static void grey_and_palettes_become_colours(void **state)
 {
     (void)state;
@@ -326,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_picture_is_white),
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(a_jpeg_is_near_what_was_written),
         cmocka_unit_test(grey_and_palettes_become_colours),
         cmocka_unit_test(sixteen_bits_keep_their_upper_eight),
         cmocka_unit_test(transparent_parts_are_white),

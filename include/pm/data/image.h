@@ -26,6 +26,11 @@ void pm_image_free(struct pm_image *image);
 PM_MUST_CHECK bool pm_image_write_png(const struct pm_image *image, const char *path,
                                       struct pm_error *err);
 
+/** Write a JPEG, likewise: quality 100, colours at full size. Its pixels are near the picture's, not
+ *  the same. */
+PM_MUST_CHECK bool pm_image_write_jpeg(const struct pm_image *image, const char *path,
+                                       struct pm_error *err);
+
 /** Read a PNG or JPEG file as 8-bit RGB, upright. Its first bytes say which it is, not its name.
  *
  *  - The numbers are those in the file: colour profiles and gammas are not applied, as Pillow and
