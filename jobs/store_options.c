@@ -2,15 +2,8 @@
 
 #include <argp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const struct argp_option export_options[] = {
-    {"as", 'a', "FORMAT", 0, "png: a strip for each edit, and one sheet of all", 0},
-    {"out", 'o', "FOLDER", 0, "where to (default: the store's name without .h5)", 0},
-    {"scale", 'x', "N", 0, "draw every pixel N by N large in the strips (default 2)", 0},
-    {"columns", 'c', "N", 0, "edits side by side on the sheet (default: as fits)", 0},
-    {0}};
 static const struct argp_option no_options[] = {{0}};
 
 struct parse {
@@ -19,31 +12,11 @@ struct parse {
 };
 
 /* With ARGP_NO_EXIT, argp_error returns: its callers must say so with EINVAL. */
-static error_t whole_number(size_t *out, struct argp_state *state, const char *text)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *out = value;
-    if (*end == '\0' && end != text && value >= 1 && value <= 1000) return 0;
-    argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", text);
-    return EINVAL;
-}
-
 static error_t parse_option(int flag, char *arg, struct argp_state *state)
 {
     struct parse *parse = state->input;
     struct store_options *o = parse->out;
     switch (flag) {
-    case 'a':
-        o->format = arg;
-        return 0;
-    case 'o':
-        o->out = arg;
-        return 0;
-    case 'x':
-        return whole_number(&o->scale, state, arg);
-    case 'c':
-        return whole_number(&o->columns, state, arg);
     case ARGP_KEY_ARG:
         if (!o->store) {
             o->store = arg;
@@ -72,11 +45,11 @@ bool store_options_parse(struct store_options *out, int argc, char **argv, const
 {
     char name[64];
     struct parse parse = {.out = out, .flags = flags};
-    struct argp argp = {.options = flags & STORE_EXPORT ? export_options : no_options,
+    struct argp argp = {.options = no_options,
                         .parser = parse_option,
                         .args_doc = flags & STORE_IDS ? "STORE [ID...]" : "STORE",
                         .doc = doc};
-    *out = (struct store_options){.format = "png", .scale = 2};
+    *out = (struct store_options){0};
     *helped = false;
     snprintf(name, sizeof name, "promptmill %s", argv[0]);
     for (int i = 1; i < argc; i++)

@@ -1,5 +1,4 @@
-/** @file store_options.h  The arguments of the verbs that look into a store: STORE [ID ...], and a
- *  few flags. */
+/** @file store_options.h  The arguments of the verbs that look into a store: STORE [ID ...]. */
 #ifndef STORE_OPTIONS_H
 #define STORE_OPTIONS_H
 #include "pm/data/store.h"
@@ -10,12 +9,9 @@ struct store_options {
     const char *store;
     const char *ids[STORE_MAX_IDS]; /* [id_count] what came after the store */
     size_t id_count;
-    const char *format;    /* --as */
-    const char *out;       /* --out */
-    size_t scale, columns; /* --scale, --columns */
 };
 
-enum store_flags { STORE_ONLY = 0, STORE_IDS = 1, STORE_EXPORT = 2 };
+enum store_flags { STORE_ONLY = 0, STORE_IDS = 1 };
 
 /** Parse with argp. @param flags  which arguments the verb takes
  *  @return false: usage was printed. *helped: --help was asked for and printed */

@@ -11,7 +11,7 @@ enum { HASH_BYTES = 17 }; /* ~ and 16 digits */
 static bool is_plain(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("._-+=,:", c));
+           (c != '\0' && strchr("._-+=,", c));
 }
 
 static void name_part(char name[PM_SAFE_NAME_BYTES], const char *text, size_t bytes)

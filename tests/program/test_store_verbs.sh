@@ -56,7 +56,7 @@ check "export tells where the sheet is, and what is left out" prints "$out/sheet
     "11 strips in $out/" "6 edits left out"
 check "there is a strip for each edit, and the sheet" [ "$(ls "$out" | wc -l)" -eq 12 ]
 check "nothing is outside the folder" [ "$(find "$work" -name '*.png' | grep -cv "^$out/")" -eq 0 ]
-check "file names are plain" [ "$(ls "$out" | grep -c '[^A-Za-z0-9._-]')" -eq 0 ]
+check "file names are plain" [ "$(ls "$out" | grep -c '[^A-Za-z0-9._~+=,-]')" -eq 0 ]
 
 are_pngs()
 {

@@ -10,7 +10,7 @@ enum { PM_SAFE_NAME_BYTES = 128 };
 /** One name of a file or a folder, for any text: no slash, no name that a file system or a shell
  *  takes for something else, at most PM_SAFE_NAME_BYTES - 1 bytes.
  *
- *  A text of letters, digits and the characters . _ - + = , : that does not begin with . or - is its own
+ *  A text of letters, digits and the characters . _ - + = , that does not begin with . or - is its own
  *  name, if it is not too long. Of any other, the other characters become _ and the end is ~ with
  *  16 hexadecimal digits, a hash of the whole text; so different texts have different names (on file
  *  systems that tell a from A). Any thread. */

@@ -1,0 +1,44 @@
+/** @file export.h  What the formats of `promptmill export` share. */
+#ifndef EXPORT_H
+#define EXPORT_H
+#include "pm/base/json.h"
+#include "pm/data/image.h"
+#include "pm/data/store.h"
+
+#include <limits.h>
+
+enum { EXPORT_MAX_IDS = 1000 };
+
+/** How pictures of trees are written. */
+enum export_pictures { EXPORT_USUAL_PICTURES, EXPORT_PNG_PICTURES, EXPORT_JPEG_PICTURES };
+
+struct export_options {
+    const char *store;
+    const char *ids[EXPORT_MAX_IDS]; /* [id_count]  none: all */
+    size_t id_count;
+    const char *out;       /* NULL: the store's name */
+    size_t scale, columns; /* png: of strips; of sheets, 0: as fits */
+    enum export_pictures pictures;
+    bool is_plain; /* pie-bench: the edited picture alone */
+};
+
+struct export
+{
+    const struct export_options *options;
+    const struct pm_store *store;
+    const struct pm_store_shape *shape;
+    const json_t *config; /* the store's */
+    const char *folder;   /* it is there */
+    int rank, ranks;
+    size_t written, found; /* pictures, by this rank; those that were there already */
+    size_t left_out;       /* edits that are not done */
+};
+
+/** Write the edits of a store. Collective over all ranks. */
+typedef bool export_format(struct export *x, struct pm_error *err);
+export_format export_png, export_pie_bench, export_instruct_pix2pix;
+
+/** Is there a picture of target @p t of an item, from 1, and of its source (0: the source alone)? */
+PM_MUST_CHECK bool export_is_done(bool *done, const struct export *x,
+                                  const struct pm_store_item *item, size_t t, struct pm_error *err);
+#endif
