@@ -63,13 +63,13 @@ static double window_end(const json_t *window)
 static void add_metadata(FILE *out, const struct export_edit *e, const char *key,
                          const json_t *config)
 {
-    const json_t *t = e->target_recipe;
+    const json_t *t = e->target_recipe, *own = json_object_get(e->recipe, "guidance_scale");
     json_t *line = json_pack(
         "{s:s, s:I, s:f, s:o, s:s, s:i, s:o, s:o}", "key", key, "seed", (json_int_t)e->item.seed,
         "p2p_threshold", window_end(json_object_get(t, "self_replace_steps")), "cfg_scale",
-        copy_of(config, "guidance_scale"), "id", e->item.id, "target", (int)e->target - 1,
-        "cross_replace_steps", copy_of(t, "cross_replace_steps"), "self_replace_steps",
-        copy_of(t, "self_replace_steps"));
+        copy_of(own ? e->recipe : config, "guidance_scale"), "id", e->item.id, "target",
+        (int)e->target - 1, "cross_replace_steps", copy_of(t, "cross_replace_steps"),
+        "self_replace_steps", copy_of(t, "self_replace_steps"));
     if (!line || json_dumpf(line, out, JSON_REAL_PRECISION(9)) != 0 || fputc('\n', out) == EOF)
         pm_die("no memory for metadata");
     json_decref(line);

@@ -30,9 +30,10 @@ static void hash_schedule(struct pm_store_inversion_key *key, const struct pm_sc
 
 /* What the optimisation goes by, and nothing else does. */
 static void hash_null_text(struct pm_store_inversion_key *key, const struct pm_edit_settings *s,
-                           const struct pm_null_text *n)
+                           const struct pm_recipe *recipe)
 {
-    const double numbers[] = {(double)s->guidance_scale,
+    const struct pm_null_text *n = &recipe->image.null_text;
+    const double numbers[] = {(double)pm_recipe_guidance_scale(recipe, s->guidance_scale),
                               n->learning_rate,
                               n->learning_rate_decay,
                               n->epsilon,
@@ -61,8 +62,7 @@ struct pm_store_inversion_key run_inversions_key(const struct run *r,
     hash_schedule(&key, s->schedule);
     hash(&key, pixels, s->latent_height * factor * s->latent_width * factor * 3);
     hash_number(&key, recipe->image.method == PM_INVERSION_NULL_TEXT);
-    if (recipe->image.method == PM_INVERSION_NULL_TEXT)
-        hash_null_text(&key, s, &recipe->image.null_text);
+    if (recipe->image.method == PM_INVERSION_NULL_TEXT) hash_null_text(&key, s, recipe);
     return key;
 }
 

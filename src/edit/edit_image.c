@@ -197,7 +197,8 @@ static bool run_pass(struct pass *p, pm_picture_ready *ready, void *ready_self,
                             : NULL;
     struct pm_denoise denoise = {.unet = &s->model->unet,
                                  .schedule = s->schedule,
-                                 .guidance_scale = s->guidance_scale,
+                                 .guidance_scale =
+                                     pm_recipe_guidance_scale(p->recipe, s->guidance_scale),
                                  .prompts = prompts,
                                  .height = s->latent_height,
                                  .width = s->latent_width,
@@ -287,7 +288,8 @@ size_t pm_edit_cost(const struct pm_edit_settings *settings, const struct pm_rec
                     const struct pm_prepared *prepared)
 {
     const struct pm_image_recipe *image = &recipe->image;
-    size_t good = 0, halves = settings->guidance_scale == 1.0f ? 1 : 2;
+    size_t good = 0,
+           halves = pm_recipe_guidance_scale(recipe, settings->guidance_scale) == 1.0f ? 1 : 2;
     for (size_t i = 0; i < recipe->target_count; i++)
         good += prepared->targets[i].error.code == PM_OK;
     size_t passes = good ? (good + settings->targets_per_pass - 1) / settings->targets_per_pass : 1;

@@ -161,7 +161,8 @@ static size_t pass_bytes(struct pass *p)
     held += (prompts * (map + PM_TOKENS) + p->targets * PACKED_MAP) * sizeof(float);
     held += p->targets * pm_latent_pixels(s) + SMALL;
     if (s->keeps_trajectory) held += (steps + 1) * prompts * latent;
-    size_t guided = s->guidance_scale == 1.0f ? 0 : prompts - follows(p->recipe);
+    bool is_guided = pm_recipe_guidance_scale(p->recipe, s->guidance_scale) != 1.0f;
+    size_t guided = is_guided ? prompts - follows(p->recipe) : 0;
     size_t most = larger(denoise_bytes(p, prompts, guided, &hook), hand_out_bytes(p, handed_out));
     return held + larger(most, encode_prompts_bytes(p));
 }

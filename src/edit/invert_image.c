@@ -55,7 +55,7 @@ bool pm_invert_image(struct pm_inversion *out, const struct pm_edit_settings *s,
     ok = ok && pm_denoise(latent, &denoise, arena, err);
     if (ok && is_null_text) {
         denoise.towards_noise = false;
-        denoise.guidance_scale = s->guidance_scale;
+        denoise.guidance_scale = pm_recipe_guidance_scale(recipe, s->guidance_scale);
         denoise.trajectory = (struct pm_trajectory){0};
         ok = pm_null_text_optimise(embeddings, NULL, trajectory, &denoise, &recipe->image.null_text,
                                    arena, err);

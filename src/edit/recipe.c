@@ -12,8 +12,9 @@ static const double CROSS_REPLACE_STEPS = 0.8, SELF_REPLACE_STEPS = 0.4;
 static const double SELF_REPLACE_MAX_SIDE = 0.5;
 static const double BLEND_THRESHOLD = 0.3, BLEND_START = 0.2;
 
-static const char *const line_keys[] = {"id",        "source", "image", "fit",     "crop", "mask",
-                                        "inversion", "seed",   "noise", "targets", "meta", NULL};
+static const char *const line_keys[] = {"id",   "source",         "image", "fit",   "crop",
+                                        "mask", "inversion",      "seed",  "noise", "targets",
+                                        "meta", "guidance_scale", NULL};
 static const char *const target_keys[] = {"prompt",
                                           "edit",
                                           "mapper",
@@ -27,9 +28,9 @@ static const char *const target_keys[] = {"prompt",
                                           NULL};
 static const char *const self_max_keys[] = {"self_replace_max_side", "self_replace_max_pixels",
                                             NULL};
-/* Keys that cannot be the same for every edit. */
-static const char *const single_keys[] = {"id",      "source", "image", "mask",
-                                          "targets", "prompt", "meta",  NULL};
+/* Keys that cannot be the same for every edit, and one that the config has for all. */
+static const char *const single_keys[] = {"id",     "source", "image",          "mask", "targets",
+                                          "prompt", "meta",   "guidance_scale", NULL};
 /* Keys of the noise, which a real picture's edit does not start from. */
 static const char *const noise_keys[] = {"seed", "noise", NULL};
 static const char *const noise_names[] = {"torch", "counter", NULL};
@@ -302,6 +303,8 @@ static bool read_line(struct pm_recipe *r, const char *where, struct pm_error *e
     PM_TRY(pm_json_uint64(r->json, where, "seed", INT64_MAX, &r->seed, err));
     PM_TRY(pm_json_choice(r->json, where, "noise", noise_names, &noise, err));
     r->noise = (enum pm_noise)noise;
+    r->has_guidance_scale = json_object_get(r->json, "guidance_scale") != NULL;
+    PM_TRY(pm_json_number(r->json, where, "guidance_scale", 0.0, 100.0, &r->guidance_scale, err));
     const json_t *meta = json_object_get(r->json, "meta");
     if (meta && !json_is_object(meta))
         return pm_fail(err, PM_E_INPUT, "%s: \"meta\" is %s; an object {...} is wanted", where,
@@ -345,6 +348,11 @@ size_t pm_recipe_self_max_pixels(const struct pm_target_recipe *target, size_t l
     /* rounded up as the maps' sides are */
     return (size_t)ceil(target->self_max_side * (double)latent_height) *
            (size_t)ceil(target->self_max_side * (double)latent_width);
+}
+
+float pm_recipe_guidance_scale(const struct pm_recipe *recipe, float usual)
+{
+    return recipe->has_guidance_scale ? (float)recipe->guidance_scale : usual;
 }
 
 void pm_recipe_free(struct pm_recipe *recipe)

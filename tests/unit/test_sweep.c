@@ -18,6 +18,8 @@ static json_t *parse(const char *text)
 static const char three_keys[] = "{\"seed\": [7, 8], \"cross_replace_steps\": [0.4, [0.2, 0.8], "
                                  "{\"cube\": 0.5, \"default\": 1}], "
                                  "\"equalizer\": [null, {\"red\": -2.5}]}";
+#define SELF "\"self_replace_steps\": {\"uniform\": [0.1, 0.9]}"
+#define SEED "\"seed\": {\"uniform\": [10, 13]}"
 static const char line_text[] =
     "{\"id\": \"a\", \"source\": \"a red ball\", \"seed\": 1, \"targets\": [{\"prompt\": \"a red "
     "cube\", "
@@ -121,6 +123,17 @@ static void wrong_sweeps_are_refused(void **state)
         {"{\"seed\": [1, 2, 1]}", "\"seed\" has 1 twice"},
         {"{\"cross_replace_steps\": [0.5, 0.50]}", "\"cross_replace_steps\" has 0.5 twice"},
         {"{\"mapper\": [\"\"]}", "value 1 of \"mapper\""},
+        {"{" SELF "}", "\"random\" is missing: how often to draw"},
+        {"{\"random\": 2, \"seed\": [1]}", "has nothing to draw"},
+        {"{\"random_seed\": 2}", "has nothing to draw"},
+        {"{\"random\": 0, " SELF "}", "\"random\""},
+        {"{\"random\": 1000001, " SELF "}", "\"random\""},
+        {"{\"random\": 600000, \"mapper\": [\"corrected\", \"reference\"], " SELF "}",
+         "more than 1000000 settings"},
+        {"{\"random\": 2, \"seed\": {\"uniform\": [3, 3]}}", "the lower one first"},
+        {"{\"random\": 2, \"seed\": {\"uniform\": [0, 1.5]}}", "whole numbers from 0 to 2^53"},
+        {"{\"random\": 2, \"seed\": {\"normal\": [0, 1]}}", "unknown key \"normal\""},
+        {"{\"random\": 2, \"mapper\": {\"uniform\": [0, 1]}}", "cannot be drawn"},
         {"[1]", "an object {...} is wanted, not a list"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -130,6 +143,73 @@ static void wrong_sweeps_are_refused(void **state)
         assert_fails(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err, cases[i].sentence);
         json_decref(json);
     }
+}
+
+/* The value that a sweep gives a line in one of its settings. */
+static double drawn(const char *sweep_text, const char *id, size_t setting, const char *key)
+{
+    struct pm_error err = {0};
+    struct pm_sweep sweep;
+    json_t *json = parse(sweep_text), *line = parse(line_text);
+    json_object_set_new(line, "id", json_string(id));
+    assert_ok(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err);
+    assert_ok(pm_sweep_apply(line, &sweep, setting, "edits.jsonl:1", &err), err);
+    const json_t *target = json_array_get(json_object_get(line, "targets"), 1);
+    const json_t *value = json_object_get(line, key);
+    double number = json_number_value(value ? value : json_object_get(target, key));
+    json_decref(line);
+    json_decref(json);
+    return number;
+}
+
+static void draws_lie_in_their_range_and_fill_it(void **state)
+{
+    (void)state;
+    enum { DRAWS = 400 };
+    double sum = 0.0;
+    size_t counts[4] = {0};
+    for (size_t i = 0; i < DRAWS; i++) {
+        double self = drawn("{\"random\": 400, " SELF ", " SEED "}", "a", i, "self_replace_steps");
+        double seed = drawn("{\"random\": 400, " SELF ", " SEED "}", "a", i, "seed");
+        assert_true(self >= 0.1 && self <= 0.9);
+        assert_true(seed >= 10.0 && seed <= 13.0 && seed == (double)(size_t)seed);
+        sum += self;
+        counts[(size_t)seed - 10]++;
+    }
+    assert_true(sum / DRAWS > 0.45 && sum / DRAWS < 0.55); /* sigma of the mean: 0.012 */
+    for (size_t i = 0; i < 4; i++) assert_in_range(counts[i], 60, 140); /* 100, sigma 9 */
+}
+
+static void a_draw_depends_on_seed_line_number_and_key_alone(void **state)
+{
+    (void)state;
+    const char *key = "self_replace_steps";
+    double value = drawn("{\"random\": 4, " SELF "}", "a", 2, key);
+    assert_true(value == drawn("{\"random\": 9, " SELF ", " SEED "}", "a", 2, key));
+    assert_true(value == drawn("{\"random\": 4, \"mapper\": [\"corrected\", \"reference\"], " SELF
+                               "}",
+                               "a", 6, key));
+    assert_true(value != drawn("{\"random\": 4, \"random_seed\": 1, " SELF "}", "a", 2, key));
+    assert_true(value != drawn("{\"random\": 4, " SELF "}", "b", 2, key));
+    assert_true(value != drawn("{\"random\": 4, " SELF "}", "a", 3, key));
+    /* pinned: a store that was begun must be gone on with by later programs */
+    assert_int_equal((int)(value * 1e6 + 0.5), 580922);
+}
+
+static void draws_have_their_numbers_as_labels(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_sweep sweep;
+    char label[PM_SWEEP_LABEL_BYTES];
+    json_t *json = parse("{\"random\": 3, " SELF ", \"equalizer\": [null, {\"a/b\": 2}]}");
+    assert_ok(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err);
+    assert_int_equal(sweep.settings, 6);
+    pm_sweep_label(label, &sweep, 5);
+    assert_string_equal(label, "equalizer=a_b:2,draw=2");
+    pm_sweep_label(label, &sweep, 0);
+    assert_string_equal(label, "equalizer=none,draw=0");
+    json_decref(json);
 }
 
 static void a_manifest_has_each_line_under_every_setting(void **state)
@@ -170,6 +250,9 @@ int main(void)
         cmocka_unit_test(a_threshold_goes_into_the_default_blend_too),
         cmocka_unit_test(a_setting_that_changes_nothing_is_refused),
         cmocka_unit_test(wrong_sweeps_are_refused),
+        cmocka_unit_test(draws_lie_in_their_range_and_fill_it),
+        cmocka_unit_test(a_draw_depends_on_seed_line_number_and_key_alone),
+        cmocka_unit_test(draws_have_their_numbers_as_labels),
         cmocka_unit_test(a_manifest_has_each_line_under_every_setting),
     };
     return cmocka_run_group_tests(tests, temporary_make, temporary_remove);

@@ -80,6 +80,8 @@ struct pm_recipe {
     const char *id, *source;
     uint64_t seed; /* of the noise; without meaning for a real picture */
     enum pm_noise noise;
+    bool has_guidance_scale; /* of its own; else the run's counts */
+    double guidance_scale;
     struct pm_image_recipe image;
     struct pm_target_recipe *targets; /* owned */
     size_t target_count;
@@ -101,6 +103,9 @@ PM_MUST_CHECK bool pm_recipe_check_defaults(const json_t *defaults, const char *
 PM_MUST_CHECK bool pm_recipe_read(struct pm_recipe *out, json_t *json, const char *where,
                                   struct pm_error *err);
 void pm_recipe_free(struct pm_recipe *recipe);
+
+/** The line's own guidance scale, or the run's @p usual one. */
+float pm_recipe_guidance_scale(const struct pm_recipe *recipe, float usual);
 
 /** In layers of at most so many query pixels is self-attention replaced. */
 size_t pm_recipe_self_max_pixels(const struct pm_target_recipe *target, size_t latent_height,
