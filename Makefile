@@ -4,6 +4,7 @@
 #                 most of it again under the address and undefined-behaviour sanitizers
 # make deps       install what is missing (Debian, root or sudo), or name it
 # make bench      how fast it is against diffusers     make soak   kills a run 100 times
+# make fuzz       SECONDS=60: inputs made up by clang's libFuzzer, for each kind of file that is read
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
 # make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
 #
@@ -23,6 +24,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissin
 CFLAGS   ?= -g -O3
 CFLAGS   += -std=c11 -fopenmp $(WARNINGS)
 LDLIBS   += $(PACKAGE_LIBS) -lm
+ifdef FUZZ
+CFLAGS   += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
 ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -47,9 +51,10 @@ PROGRAM := $(BUILD)/promptmill
 JOBS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard jobs/*.c))
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 tests    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/test_*.c))
-TESTS   := $(call tests,unit) $(call tests,golden) $(call tests,mpi)
+FUZZED  := $(call tests,fuzz)
+TESTS   := $(call tests,unit) $(call tests,golden) $(call tests,mpi) $(FUZZED)
 
-.PHONY: all deps test demo bench soak install lint format clean
+.PHONY: all deps test demo bench soak fuzz install lint format clean
 .SECONDARY:
 all: $(PROGRAM)
 
@@ -63,6 +68,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
 $(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
+# With a fuzzer in the place of replay.c.
+$(FUZZED): $(BUILD)/tests/fuzz/fuzz.o $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
+$(FUZZED): LDFLAGS += -Wl,--wrap=_exit $(if $(FUZZ),-fsanitize=fuzzer)
 $(BUILD)/jobs/main.o: CPPFLAGS += -DPM_VERSION='"$(VERSION)"'
 $(BUILD)/%.o: %.c Makefile deps.mk
 	@mkdir -p $(@D)
@@ -81,6 +89,14 @@ bench: $(PROGRAM) $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 	bench/edit.sh
 soak: $(PROGRAM)
 	@BUILD=$(BUILD) tests/soak.sh
+
+# mpicc's name for another compiler; other MPIs' wrappers have others
+fuzz: deps-fuzz
+	@OMPI_CC=clang MPICH_CC=clang $(MAKE) -s -j$(shell nproc) FUZZ=1 BUILD=build-fuzz fuzz-programs
+	@SECONDS=$(SECONDS) tests/fuzz.sh
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZED)
+SECONDS ?= 60
 
 test: deps
 	@$(MAKE) -s -j$(shell nproc) $(PROGRAM) test-programs

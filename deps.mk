@@ -21,7 +21,10 @@ CLUSTER_PACKAGES := slurm-wlm munge iproute2
 # For the programs in analysis/, whose tests do without them and say so.
 ANALYSIS_PACKAGES := python3-pil
 
-.PHONY: deps-build deps-analysis deps-cluster
+# For `make fuzz` alone.
+FUZZ_PACKAGES := clang libclang-rt-14-dev libomp-dev
+
+.PHONY: deps-build deps-analysis deps-cluster deps-fuzz
 deps: deps-build deps-analysis deps-cluster
 deps-build:
 	@DEBIAN_PACKAGES='$(DEBIAN_PACKAGES)' sh jobs/deps.sh
@@ -29,3 +32,5 @@ deps-analysis:
 	@DEBIAN_PACKAGES='$(ANALYSIS_PACKAGES)' sh jobs/deps.sh --optional
 deps-cluster:
 	@DEBIAN_PACKAGES='$(CLUSTER_PACKAGES)' sh jobs/deps.sh --optional
+deps-fuzz: deps-build
+	@DEBIAN_PACKAGES='$(FUZZ_PACKAGES)' sh jobs/deps.sh

@@ -90,8 +90,7 @@ wanted_tests()
     for script in tests/program/test_*.sh; do
         is_wanted "$1" "$script" && echo "$script"
     done
-    wanted_programs "$1" golden
-    wanted_programs "$1" unit
+    for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done
 }
 
 # Several at once, since many of them wait for most of their time. A script that is out of time ends
