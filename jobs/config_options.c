@@ -6,7 +6,17 @@
 #include <string.h>
 
 /* Flags without a letter. */
-enum { DRY_RUN = 256, KEEP_GOING, SCRIPT, PARTS, HOURS, TOKENIZER, MODEL_CONFIG, PREDICTION };
+enum {
+    DRY_RUN = 256,
+    KEEP_GOING,
+    SCRIPT,
+    PARTS,
+    HOURS,
+    TOKENIZER,
+    MODEL_CONFIG,
+    PREDICTION,
+    PROFILE
+};
 
 static const struct argp_option config_flags[] = {
     {"model", 'm', "PATH", 0, "the checkpoint: a folder in diffusers layout, or one file", 0},
@@ -22,6 +32,8 @@ static const struct argp_option config_flags[] = {
     {"lora", 'a', "FILE[:WEIGHT]", 0, "add a LoRA to the model; may be given several times", 0},
     {"embedding", 'e', "TOKEN=FILE", 0,
      "a new word of textual inversion, or =FILE for the file's own; may be given several times", 0},
+    {"profile", PROFILE, "NAME", 0,
+     "defaults of a published program: ptp-stable, ptp-null-text, pnpinversion, ip2p", 0},
     {"steps", 's', "N", 0, "denoising steps", 0},
     {"inversions", 'v', "STORE", 0,
      "an earlier store; its inversions of the same pictures are used", 0},
@@ -53,7 +65,7 @@ static const struct argp_option submit_flags[] = {
     {"hours", HOURS, "X", 0, "propose nodes for a run of about so long (default 4)", 0},
     {0}};
 
-enum { MAX_FLAGS = 32 };
+enum { MAX_FLAGS = 40 };
 
 /* The tables of a verb as one. */
 static void gather_flags(struct argp_option all[MAX_FLAGS], unsigned flags)
@@ -94,6 +106,7 @@ static const struct {
             {'P', "part", PM_CONFIG_TEXT},
             {TOKENIZER, "tokenizer", PM_CONFIG_PATH},
             {MODEL_CONFIG, "model_config", PM_CONFIG_PATH},
+            {PROFILE, "profile", PM_CONFIG_TEXT},
             {PREDICTION, "prediction", PM_CONFIG_TEXT}};
 
 const char *config_options_flag(const char *key)

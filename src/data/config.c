@@ -8,12 +8,14 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
-static const char *const keys[] = {
-    "model",        "manifest",       "store",      "width",           "height",
-    "steps",        "guidance_scale", "scheduler",  "negative_prompt", "seed",
-    "noise",        "defaults",       "capture",    "limits",          "part",
-    "sweep",        "lora",           "embeddings", "inversions",      "tokenizer",
-    "model_config", "prediction",     NULL};
+static const char *const keys[] = {"model",          "manifest",  "store",
+                                   "width",          "height",    "steps",
+                                   "guidance_scale", "scheduler", "negative_prompt",
+                                   "seed",           "noise",     "defaults",
+                                   "capture",        "limits",    "part",
+                                   "sweep",          "lora",      "embeddings",
+                                   "inversions",     "tokenizer", "model_config",
+                                   "prediction",     "profile",   NULL};
 static const char *const limit_keys[] = {
     "threads",      "targets_per_pass", "attempts",  "store_bytes",
     "memory_bytes", "time_seconds",     "halt_file", NULL};
@@ -26,8 +28,8 @@ static const char *const path_keys[] = {"model",     "manifest",     "store", "i
 static const char *const file_list_keys[] = {"lora", "embeddings", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
 static const char *const indifferent_keys[] = {
-    "model",      "manifest",   "store",     "limits",       "lora",
-    "embeddings", "inversions", "tokenizer", "model_config", NULL};
+    "model",      "manifest",  "store",        "limits",  "lora", "embeddings",
+    "inversions", "tokenizer", "model_config", "profile", NULL};
 
 /* Join a real folder and a relative path, without the dots; absolute paths stay. */
 static json_t *joined(const char *folder, const char *path)
@@ -266,6 +268,7 @@ static bool read_config(struct pm_config *c, const char *where, struct pm_error 
     int scheduler = PM_SCHEDULER_MODEL;
     PM_TRY(pm_json_check_keys(c->json, where, keys, err));
     spell_out_store(c->json);
+    PM_TRY(pm_config_take_profile(c->json, where, err));
     fill_defaults(c->json);
     PM_TRY(move_to_defaults(c->json, "seed", where, err));
     PM_TRY(move_to_defaults(c->json, "noise", where, err));

@@ -3,6 +3,10 @@
 #define PM_DATA_CONFIG_IMPL_H
 #include "pm/data/config.h"
 
+/** Set what the config does not say as its "profile" has it; nothing without one. What is resolved
+ *  already stays as it is. */
+PM_MUST_CHECK bool pm_config_take_profile(json_t *config, const char *where, struct pm_error *err);
+
 /** Read "lora" and "embeddings" of config->json, whose defaults are filled in. */
 PM_MUST_CHECK bool pm_config_read_additions(struct pm_config *config, const char *where,
                                             struct pm_error *err);

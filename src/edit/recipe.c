@@ -10,7 +10,6 @@
 /* The null-text notebook's settings (google/prompt-to-prompt, null_text_w_ptp.ipynb). */
 static const double CROSS_REPLACE_STEPS = 0.8, SELF_REPLACE_STEPS = 0.4;
 static const double SELF_REPLACE_MAX_SIDE = 0.5;
-static const double BLEND_THRESHOLD = 0.3, BLEND_START = 0.2;
 
 static const char *const line_keys[] = {"id",   "source",         "image", "fit",   "crop",
                                         "mask", "inversion",      "seed",  "noise", "targets",
@@ -28,6 +27,13 @@ static const char *const target_keys[] = {"prompt",
                                           NULL};
 static const char *const self_max_keys[] = {"self_replace_max_side", "self_replace_max_pixels",
                                             NULL};
+/* Of local blends that do not say it themselves; given alone, they make no blend. */
+static const struct {
+    const char *key, *member;
+    double otherwise;
+} blend_defaults[] = {{"local_blend.threshold", "threshold", 0.3},
+                      {"local_blend.start", "start", 0.2}};
+enum { BLEND_DEFAULTS = sizeof blend_defaults / sizeof *blend_defaults };
 /* Keys that cannot be the same for every edit, and one that the config has for all. */
 static const char *const single_keys[] = {"id",     "source", "image",          "mask", "targets",
                                           "prompt", "meta",   "guidance_scale", NULL};
@@ -53,9 +59,10 @@ static bool check_self_max(const json_t *object, const char *where, struct pm_er
 
 bool pm_recipe_check_defaults(const json_t *defaults, const char *where, struct pm_error *err)
 {
-    const char
-        *known[sizeof line_keys / sizeof *line_keys + sizeof target_keys / sizeof *target_keys];
+    const char *known[sizeof line_keys / sizeof *line_keys +
+                      sizeof target_keys / sizeof *target_keys + BLEND_DEFAULTS];
     size_t n = 0;
+    for (size_t i = 0; i < BLEND_DEFAULTS; i++) known[n++] = blend_defaults[i].key;
     for (size_t i = 0; line_keys[i]; i++)
         if (!is_one_of(line_keys[i], single_keys)) known[n++] = line_keys[i];
     for (size_t i = 0; target_keys[i]; i++)
@@ -85,12 +92,15 @@ static void take_defaults(json_t *object, const json_t *defaults, const char *co
     }
 }
 
-static void resolve_blend(json_t *blend)
+static void resolve_blend(json_t *blend, const json_t *defaults)
 {
     if (!json_is_object(blend)) return;
     pm_json_set_missing(blend, "background", json_string("source"));
-    pm_json_set_missing(blend, "threshold", json_real(BLEND_THRESHOLD));
-    pm_json_set_missing(blend, "start", json_real(BLEND_START));
+    for (size_t i = 0; i < BLEND_DEFAULTS; i++) {
+        const json_t *value = json_object_get(defaults, blend_defaults[i].key);
+        pm_json_set_missing(blend, blend_defaults[i].member,
+                            value ? json_deep_copy(value) : json_real(blend_defaults[i].otherwise));
+    }
     json_t *subtract = json_object_get(blend, "subtract");
     const json_t *threshold = json_object_get(blend, "threshold");
     if (json_is_object(subtract))
@@ -123,7 +133,7 @@ void pm_recipe_resolve(json_t *line, const json_t *defaults)
         pm_json_set_missing(target, "self_replace_steps", json_real(SELF_REPLACE_STEPS));
         if (!is_said(target, self_max_keys[0]))
             json_object_set_new(target, self_max_keys[0], json_real(SELF_REPLACE_MAX_SIDE));
-        resolve_blend(json_object_get(target, "local_blend"));
+        resolve_blend(json_object_get(target, "local_blend"), defaults);
         pm_recipe_restore_resolve(target);
     }
 }

@@ -24,3 +24,6 @@ check "a plan" ends 0 "$program" plan configs/demo.json
 own=$(fingerprint)
 check "a plan with another tokenizer" ends 0 "$program" plan configs/demo.json --tokenizer models/scenes/tokenizer
 check "its model is another" [ "$own" != "$(fingerprint)" ]
+
+check "a profile" ends 0 "$program" config configs/attention-maps.json --profile ptp-stable
+check "is resolved" prints '"self_replace_max_side": 0.25' '"local_blend.start": 0.0' '"mapper": "reference"'

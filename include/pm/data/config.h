@@ -44,7 +44,7 @@ struct pm_config {
     enum pm_config_scheduler scheduler; /* PM_SCHEDULER_MODEL: the one in the model's folder */
     const char *negative_prompt;
     size_t part, parts;     /* which of how many, from 1; 1, 1: all is done here */
-    const json_t *defaults; /* of manifest keys; seed and noise are among them */
+    const json_t *defaults; /* of manifest keys; seed, noise and the profile's are among them */
     struct pm_sweep sweep;
     struct pm_capture capture;
     size_t threads; /* a rank */

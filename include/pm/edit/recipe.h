@@ -88,7 +88,8 @@ struct pm_recipe {
 };
 
 /** Fill in what a manifest line leaves out: from @p defaults (an object with any of a line's or a
- *  target's keys, checked by pm_recipe_check_defaults; NULL: none), then from the reference.
+ *  target's keys, checked by pm_recipe_check_defaults; NULL: none), then from the reference. Its
+ *  "local_blend.threshold" and "local_blend.start" are for local blends that lack them.
  *  @param line  changed in place */
 void pm_recipe_resolve(json_t *line, const json_t *defaults);
 
