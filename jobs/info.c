@@ -1,88 +1,183 @@
 /* promptmill info MODEL: what a checkpoint is and whether it will run. */
+#include "info_print.h"
 #include "verbs.h"
 
-#include "pm/diffusion/schedule.h"
-#include "pm/model/model.h"
 #include "pm/runtime/exit_status.h"
 
+#include <argp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void print_levels(const struct pm_unet *unet)
+static const char doc[] =
+    "\nTell what a checkpoint is, a folder in diffusers layout or one .safetensors file, whether "
+    "it "
+    "will run, and in how much memory; if not, everything that is missing or not supported. No "
+    "weight is loaded.";
+
+static const struct argp_option flags[] = {
+    {"tokenizer", 'k', "FOLDER", 0, "vocab.json and merges.txt, for a checkpoint of one file", 0},
+    {"model-config", 'c', "FOLDER", 0,
+     "a diffusers folder whose configs say what a checkpoint of one file is", 0},
+    {"prediction", 'p', "NAME", 0, "epsilon or v_prediction, whatever the model says", 0},
+    {"width", 'W', "N", 0, "of the pictures, in pixels", 0},
+    {"height", 'H', "N", 0, "of the pictures, in pixels", 0},
+    {"threads", 't', "N", 0, "of each rank", 0},
+    {0}};
+
+struct info {
+    const char *model;
+    json_t *config; /* of a run with this model */
+};
+
+static error_t parse_flag(int flag, char *arg, struct argp_state *state)
 {
-    const struct pm_unet_config *c = &unet->config;
-    for (size_t i = 0; i < c->levels; i++)
-        printf("  level %zu      %zu channels, %zu heads, attention %s\n", i, c->channels[i],
-               c->heads[i],
-               c->down_attends[i]                 ? "down and up"
-               : c->up_attends[c->levels - 1 - i] ? "up"
-                                                  : "none");
+    struct info *info = state->input;
+    const char *key = flag == 'k'   ? "tokenizer"
+                      : flag == 'c' ? "model_config"
+                      : flag == 'p' ? "prediction"
+                      : flag == 'W' ? "width"
+                      : flag == 'H' ? "height"
+                                    : NULL;
+    if (flag == ARGP_KEY_ARG && !info->model) {
+        info->model = arg;
+    } else if (flag == ARGP_KEY_ARG) {
+        argp_error(state, "\"%s\": one model is enough", arg);
+        return EINVAL;
+    } else if (flag == ARGP_KEY_NO_ARGS) {
+        argp_error(state, "a model is wanted");
+        return EINVAL;
+    } else if (flag == 't') {
+        json_object_set_new(info->config, "limits",
+                            json_pack("{s:I}", "threads", (json_int_t)strtol(arg, NULL, 10)));
+    } else if (flag == 'W' || flag == 'H') {
+        json_object_set_new(info->config, key, json_integer(strtol(arg, NULL, 10)));
+    } else if (key) {
+        json_object_set_new(info->config, key, json_string(arg));
+    } else {
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
 }
 
-static void print_sites(const struct pm_unet *unet)
+/* The config of a run that says nothing else. DDIM, since inversions are counted too. */
+static bool make_config(struct pm_config *out, struct info *info, struct pm_error *err)
 {
-    struct pm_attention_site sites[512];
-    size_t side = unet->config.sample_size;
-    size_t count = pm_unet_attention_sites(unet, side, side, NULL);
-    printf("attention     %zu layers, half of them on words (cross), half on pixels (self)\n",
-           count);
-    if (count > sizeof sites / sizeof *sites) return;
-    pm_unet_attention_sites(unet, side, side, sites);
-    static const char *const places[] = {"down", "mid", "up"};
-    for (size_t i = 0; i < count; i++)
-        printf("  layer %-5zu on %s, %s, %zu x %zu pixels, %zu heads\n", sites[i].layer,
-               sites[i].is_cross ? "words" : "pixels", places[sites[i].place], sites[i].width,
-               sites[i].height, sites[i].heads);
+    json_object_set_new(info->config, "model", json_string(info->model));
+    json_object_set_new(info->config, "manifest", json_string("none"));
+    json_object_set_new(info->config, "scheduler", json_string("ddim"));
+    char *text = json_dumps(info->config, 0);
+    if (!text) return pm_fail(err, PM_E_INPUT, "the model's path is no UTF-8");
+    bool ok = pm_config_parse(out, text, strlen(text), "info", err);
+    free(text);
+    return ok;
 }
 
-static void print_model(const struct pm_model *m, const struct pm_schedule_config *schedule,
-                        const char *folder)
+/** Everything that is wrong, told as it is found. */
+struct problems {
+    size_t count;
+};
+
+static void tell(struct problems *problems, const struct pm_error *err)
 {
-    size_t side = m->unet.config.sample_size;
-    printf("%s will run.\n", folder);
-    printf("fingerprint   %s\n", m->fingerprint);
-    printf("weights       %.1f MB packed\n", (double)m->weights.used / 1e6);
-    printf("pictures      %zu x %zu as trained, from latents of %zu x %zu x %zu\n",
-           side * m->vae.factor, side * m->vae.factor, side, side, m->vae.config.latent_channels);
-    printf("text encoder  %zu layers, %zu channels, %zu heads; %zu tokens known, %d in a prompt\n",
-           m->text_encoder.layer_count, m->text_encoder.channels, m->text_encoder.heads,
-           pm_tokenizer_size(m->tokenizer), PM_TOKENS);
-    printf("UNet          %zu levels, %zu residual blocks each\n", m->unet.config.levels,
-           m->unet.config.layers_per_block);
-    print_levels(&m->unet);
-    print_sites(&m->unet);
-    printf("VAE           factor %zu, scaling factor %g\n", m->vae.factor,
-           (double)m->vae.config.scaling_factor);
-    printf("scheduler     %s, %s, %zu training timesteps, betas %g to %g\n",
-           schedule->sampler == PM_PNDM ? "pndm" : "ddim",
-           schedule->prediction == PM_EPSILON ? "predicts the noise (epsilon)" : "predicts v",
-           schedule->train_timesteps, schedule->beta_start, schedule->beta_end);
-    printf("kernels       %s\n", pm_kernels()->isa);
+    problems->count++;
+    fprintf(stderr, "promptmill: %s\n", err->message);
+}
+
+static void try_network(struct problems *problems, const struct pm_checkpoint *checkpoint,
+                        enum pm_network network)
+{
+    struct pm_component component;
+    struct pm_arena memory;
+    struct pm_error err = {0};
+    static struct pm_unet unet; /* large ones */
+    static struct pm_vae vae;
+    static struct pm_text_encoder text_encoder;
+    if (!pm_checkpoint_component(&component, checkpoint, network, &err)) {
+        tell(problems, &err);
+        return;
+    }
+    component.only_measures = true;
+    pm_arena_init(&memory, pm_model_weights_bytes());
+    bool ok = network == PM_UNET ? pm_unet_load_from(&unet, &component, NULL, &memory, &err)
+              : network == PM_VAE
+                  ? pm_vae_load_from(&vae, &component, &memory, &err)
+                  : pm_text_encoder_load_from(&text_encoder, &component, NULL, &memory, &err);
+    if (!ok) tell(problems, &err);
+    pm_arena_free(&memory);
+    pm_component_close(&component);
+}
+
+/* Part by part, so that what is wrong with one does not hide what is wrong with another. */
+static size_t tell_problems(const struct pm_config *config)
+{
+    struct problems problems = {0};
+    struct pm_checkpoint checkpoint;
+    struct pm_tokenizer *tokenizer;
+    struct pm_schedule_config schedule;
+    struct pm_error err = {0};
+    const struct pm_checkpoint_options options = {.tokenizer = config->tokenizer,
+                                                  .configs = config->model_config,
+                                                  .prediction = config->prediction};
+    if (!pm_checkpoint_open(&checkpoint, config->model, &options, &err)) {
+        tell(&problems, &err);
+        return problems.count;
+    }
+    if (pm_checkpoint_tokenizer(&tokenizer, &checkpoint, &err))
+        pm_tokenizer_free(tokenizer);
+    else
+        tell(&problems, &err);
+    for (int network = 0; network < PM_NETWORKS; network++)
+        try_network(&problems, &checkpoint, network);
+    if (!pm_schedule_config_read(&schedule, checkpoint.scheduler, checkpoint.scheduler_path, &err))
+        tell(&problems, &err);
+    pm_checkpoint_close(&checkpoint);
+    return problems.count;
+}
+
+static int describe(const struct pm_config *config)
+{
+    struct pm_model model = {0};
+    struct pm_edit_settings settings;
+    struct pm_schedule schedule;
+    struct run_captures captures = {0};
+    struct pm_error err = {0};
+    const struct pm_model_additions additions = {.options = {.tokenizer = config->tokenizer,
+                                                             .configs = config->model_config,
+                                                             .prediction = config->prediction}};
+    bool ok = pm_model_measure(&model, config->model, &additions, &err) &&
+              run_settings_make(&settings, &schedule, &captures, config, &model, &err) &&
+              pm_model_fingerprint(&model, &err);
+    if (ok) {
+        info_print(&model, config, &settings);
+    } else {
+        if (tell_problems(config) == 0) fprintf(stderr, "promptmill: %s\n", err.message);
+        fprintf(stderr, "promptmill: %s will not run\n", config->model);
+    }
+    run_captures_free(&captures);
+    pm_model_free(&model);
+    return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
 }
 
 int verb_info(int argc, char **argv)
 {
-    struct pm_model model;
-    struct pm_schedule_config schedule;
+    struct info info = {.config = json_object()};
+    struct pm_config config = {0};
     struct pm_error err = {0};
-    if (argc != 2 || strcmp(argv[1], "--help") == 0) {
-        FILE *out = argc == 2 ? stdout : stderr;
-        fprintf(
-            out,
-            "usage: promptmill info MODEL\n\nTell what a checkpoint in diffusers layout is, and "
-            "whether it will run; if not, what is missing or not supported.\n");
-        return argc == 2 ? PM_EXIT_DONE : PM_EXIT_INPUT;
+    struct argp argp = {.options = flags, .parser = parse_flag, .args_doc = "MODEL", .doc = doc};
+    char name[] = "promptmill info";
+    int status = PM_EXIT_INPUT;
+    argv[0] = name; /* what argp's messages begin with */
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+        status = PM_EXIT_DONE;
+    } else if (argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, &info) == 0) {
+        if (make_config(&config, &info, &err))
+            status = describe(&config);
+        else
+            fprintf(stderr, "promptmill: %s\n", err.message);
     }
-    if (!pm_model_load(&model, argv[1], &err)) {
-        fprintf(stderr, "promptmill: %s\n", err.message);
-        return PM_EXIT_INPUT;
-    }
-    bool ok = pm_schedule_config_read(&schedule, model.checkpoint.scheduler,
-                                      model.checkpoint.scheduler_path, &err);
-    if (ok)
-        print_model(&model, &schedule, argv[1]);
-    else
-        fprintf(stderr, "promptmill: %s\n", err.message);
-    pm_model_free(&model);
-    return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
+    pm_config_free(&config);
+    json_decref(info.config);
+    return status;
 }

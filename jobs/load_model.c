@@ -25,11 +25,14 @@ void config_additions_make(struct config_additions *out, const struct pm_config 
                                            .embedding_count = config->embedding_count};
 }
 
-bool load_model_alone(struct pm_model *out, const struct pm_config *config, struct pm_error *err)
+bool measure_model(struct pm_model *out, const struct pm_config *config, struct pm_error *err)
 {
     struct config_additions additions;
     config_additions_make(&additions, config);
-    return pm_model_load_with(out, config->model, &additions.all, err);
+    PM_TRY(pm_model_measure(out, config->model, &additions.all, err));
+    if (pm_model_fingerprint(out, err)) return true;
+    pm_model_free(out);
+    return false;
 }
 
 bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *path,

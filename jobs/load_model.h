@@ -13,10 +13,11 @@ struct config_additions {
 };
 void config_additions_make(struct config_additions *out, const struct pm_config *config);
 
-/** A config's model with what is laid over it, on this process alone.
+/** A config's model with what is laid over it, as far as planning needs it: no weight is loaded, see
+ *  pm_model_measure. With its fingerprint.
  *  @return true, *out owned by the caller (pm_model_free) */
-PM_MUST_CHECK bool load_model_alone(struct pm_model *out, const struct pm_config *config,
-                                    struct pm_error *err);
+PM_MUST_CHECK bool measure_model(struct pm_model *out, const struct pm_config *config,
+                                 struct pm_error *err);
 
 /** pm_model_load_with, of one rank of each host where its ranks can share memory (pm_node_arena_fill).
  *  Collective over all ranks. @return true, *out owned by the caller (pm_model_free); false on all

@@ -172,7 +172,7 @@ int verb_plan(int argc, char **argv)
     pm_log_init(options.log_level, 0, 1);
     if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,
                        &err) &&
-        load_model_alone(&model, &config, &err) &&
+        measure_model(&model, &config, &err) &&
         run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
         run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, &err))
         status = print_plan(&plan, options.log_level);

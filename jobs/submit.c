@@ -58,7 +58,7 @@ static bool plan_run(struct submission *s, struct pm_error *err)
     PM_TRY(pm_config_load(&s->config, o->config_path, o->overrides, o->override_count, err));
     if (!s->config.store)
         return pm_fail(err, PM_E_INPUT, "%s: \"store\" is missing", o->config_path);
-    PM_TRY(load_model_alone(&s->model, &s->config, err));
+    PM_TRY(measure_model(&s->model, &s->config, err));
     PM_TRY(run_settings_make(&s->settings, &s->schedule, &s->captures, &s->config, &s->model, err));
     PM_TRY(run_plan_make(&s->plan, &s->config, &s->settings, &s->captures, MPI_COMM_NULL, err));
     PM_TRY(run_plan_check_bytes(&s->plan, err));

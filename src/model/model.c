@@ -60,6 +60,14 @@ static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model 
     pm_hash_text(text, &all, sizeof all);
 }
 
+static bool fingerprint(char text[PM_HASH_TEXT_BYTES], const struct pm_model *opened,
+                        struct pm_error *err)
+{
+    PM_TRY(pm_checkpoint_fingerprint(text, &opened->checkpoint, err));
+    hash_additions(text, opened);
+    return true;
+}
+
 /* The tokenizer's own ids have rows in the text encoder's table; those of new words get vectors. */
 static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model *opened,
                          struct pm_arena *memory, struct pm_error *err)
@@ -118,9 +126,12 @@ bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opene
 {
     PM_TRY(load_networks(memory, opened, false, err));
     struct networks *n = (struct networks *)memory->base;
-    PM_TRY(pm_checkpoint_fingerprint(n->fingerprint, &opened->checkpoint, err));
-    hash_additions(n->fingerprint, opened);
-    return true;
+    return fingerprint(n->fingerprint, opened, err);
+}
+
+bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err)
+{
+    return fingerprint(measured->fingerprint, measured, err);
 }
 
 void pm_model_attach(struct pm_model *model)

@@ -27,3 +27,28 @@ check "its model is another" [ "$own" != "$(fingerprint)" ]
 
 check "a profile" ends 0 "$program" config configs/attention-maps.json --profile ptp-stable
 check "is resolved" prints '"self_replace_max_side": 0.25' '"local_blend.start": 0.0' '"mapper": "reference"'
+
+find_python
+data=tests/golden/data
+"$python" tests/program/sparse_checkpoint.py $data/checkpoints/sd21-keys.txt "$work/sd21.safetensors"
+check "info of a file of SD 2.1's size" ends 0 "$program" info "$work/sd21.safetensors" --tokenizer $data/tokenizer/clip-tokenizer
+check "names the family" prints "Stable Diffusion 2.x" "one file"
+check "names parameters and precision" prints "UNet 865.9 M, text encoder 340.4 M, VAE 83.7 M" "F16 on disk"
+check "names the prediction, and that it is taken for that" prints "predicts      v, as a 2.x file is taken to"
+check "names size and memory" prints "768 x 768 as trained" "GB for the model, once a host" "one target, local blend"
+check "info of another prediction" ends 0 "$program" info "$work/sd21.safetensors" --prediction epsilon --tokenizer $data/tokenizer/clip-tokenizer
+check "is of the smaller model" prints "512 x 512 as trained" "the noise (epsilon)"
+check "info of a file without a tokenizer" ends 1 "$program" info "$work/sd21.safetensors"
+check "says what to do" says "has no tokenizer" "--tokenizer"
+
+cp -r $data/models/mini-sd1 "$work/broken"
+rm "$work/broken/tokenizer/merges.txt"
+sed -i 's/"silu"/"gelu"/' "$work/broken/unet/config.json"
+sed -i 's/"norm_num_groups": 8/"norm_num_groups": 5/' "$work/broken/vae/config.json"
+sed -i 's/scaled_linear/squaredcos_cap_v2/' "$work/broken/scheduler/scheduler_config.json"
+check "info of a model with several faults" ends 1 "$program" info "$work/broken"
+check "tells every one" says "merges.txt" '"act_fn" is "gelu"' "no multiple of 5 groups" "squaredcos_cap_v2" "broken will not run"
+check "info of a size that cannot be" ends 1 "$program" info models/scenes --width 130
+check "says which can" says '"width" is 130; this model takes multiples of 4'
+check "info of no model at all" ends 1 "$program" info README.md
+check "says so" says "README.md will not run"

@@ -51,7 +51,7 @@ misused '"thread"; did you mean "threads"' config $config --get limits.thread
 misused gif export a.h5 --as gif
 misused '"0"' export a.h5 --scale 0
 misused '"3x"' export a.h5 --columns 3x
-misused "usage: promptmill info MODEL" info
+misused "a model is wanted" info
 misused --frobnicate info --frobnicate
 
 check "a value of the config can be asked for" ends 0 "$program" config $config --get limits.threads -t 3

@@ -43,10 +43,13 @@ PM_MUST_CHECK bool pm_model_load_with(struct pm_model *out, const char *path,
 
 /** The same without reading or packing a weight, in a moment and with next to no memory: what cannot
  *  be loaded is refused as by pm_model_load_with, and weights.used is what it would take. Of *out,
- *  nothing may be computed with, and the fingerprint is "". */
+ *  nothing may be computed with, and the fingerprint is "" until pm_model_fingerprint. */
 PM_MUST_CHECK bool pm_model_measure(struct pm_model *out, const char *path,
                                     const struct pm_model_additions *additions,
                                     struct pm_error *err);
+
+/** Set the fingerprint of a model that was measured: reads all of its files. */
+PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err);
 
 /** The same in steps, for ranks that share the weights. Each opens the model. One loads the weights
  *  into an arena, which all of them then have as model->weights, at one address. Each attaches.
