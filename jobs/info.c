@@ -1,5 +1,6 @@
 /* promptmill info MODEL: what a checkpoint is and whether it will run. */
 #include "info_print.h"
+#include "load_model.h"
 #include "verbs.h"
 
 #include "pm/runtime/exit_status.h"
@@ -142,10 +143,9 @@ static int describe(const struct pm_config *config)
     struct pm_schedule schedule;
     struct run_captures captures = {0};
     struct pm_error err = {0};
-    const struct pm_model_additions additions = {.options = {.tokenizer = config->tokenizer,
-                                                             .configs = config->model_config,
-                                                             .prediction = config->prediction}};
-    bool ok = pm_model_measure(&model, config->model, &additions, &err) &&
+    struct config_additions additions;
+    config_additions_make(&additions, config);
+    bool ok = pm_model_measure(&model, config->model, &additions.all, &err) &&
               run_settings_make(&settings, &schedule, &captures, config, &model, &err) &&
               pm_model_fingerprint(&model, &err);
     if (ok) {

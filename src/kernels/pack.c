@@ -78,6 +78,7 @@ static void transform_panel(float *winograd, size_t position_floats, const float
 static void pack_taps(float *packed, const float *weight, size_t out, size_t in, size_t taps)
 {
     size_t panel_floats = taps * in * PM_PANEL;
+#pragma omp parallel for schedule(static)
     for (size_t n = 0; n < out; n += PM_PANEL) {
         size_t width = out - n < PM_PANEL ? out - n : PM_PANEL;
         for (size_t tap = 0; tap < taps; tap++)
@@ -95,25 +96,37 @@ static void pack_winograd(float *winograd, const float *weight, size_t out, size
             transform_panel(winograd, position_floats, weight, out, in, n, c);
 }
 
+void pm_conv_fill(struct pm_conv *conv, const float *weight, struct pm_arena *memory)
+{
+    size_t taps = conv->kernel * conv->kernel, in = conv->in, out = conv->out;
+    bool has_winograd = conv->kernel == 3 && conv->stride == 1 && conv->pad_before == 1 &&
+                        conv->pad_after == 1 && in >= WINOGRAD_LEAST_CHANNELS;
+    bool is_known = conv->only_height > 0;
+    bool pays = !is_known || winograd_pays(conv->only_height, conv->only_width);
+    conv->packed = conv->winograd = NULL;
+    if (!has_winograd || !is_known || !pays) {
+        float *packed = pm_arena_floats(memory, pm_packed_floats(taps * in, out));
+        if (weight) pack_taps(packed, weight, out, in, taps);
+        conv->packed = packed;
+    }
+    if (has_winograd && pays) {
+        float *winograd = pm_arena_floats(memory, WINOGRAD_POSITIONS * pm_packed_floats(in, out));
+        if (weight) pack_winograd(winograd, weight, out, in);
+        conv->winograd = winograd;
+    }
+}
+
 struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,
                             size_t kernel, size_t stride, size_t pad_before, size_t pad_after,
                             struct pm_arena *memory)
 {
-    size_t taps = kernel * kernel;
-    float *packed = pm_arena_floats(memory, pm_packed_floats(taps * in, out)), *winograd = NULL;
-    if (weight) pack_taps(packed, weight, out, in, taps);
-    if (kernel == 3 && stride == 1 && pad_before == 1 && pad_after == 1 &&
-        in >= WINOGRAD_LEAST_CHANNELS) {
-        winograd = pm_arena_floats(memory, WINOGRAD_POSITIONS * pm_packed_floats(in, out));
-        if (weight) pack_winograd(winograd, weight, out, in);
-    }
-    return (struct pm_conv){.in = in,
-                            .out = out,
-                            .kernel = kernel,
-                            .stride = stride,
-                            .pad_before = pad_before,
-                            .pad_after = pad_after,
-                            .packed = packed,
-                            .winograd = winograd,
-                            .bias = bias};
+    struct pm_conv conv = {.in = in,
+                           .out = out,
+                           .kernel = kernel,
+                           .stride = stride,
+                           .pad_before = pad_before,
+                           .pad_after = pad_after,
+                           .bias = bias};
+    pm_conv_fill(&conv, weight, memory);
+    return conv;
 }

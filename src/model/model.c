@@ -28,7 +28,7 @@ static bool open_additions(struct pm_model *m, const struct pm_model_additions *
 bool pm_model_open(struct pm_model *out, const char *path,
                    const struct pm_model_additions *additions, struct pm_error *err)
 {
-    *out = (struct pm_model){0};
+    *out = (struct pm_model){.pictures = additions->pictures};
     if (pm_checkpoint_open(&out->checkpoint, path, &additions->options, err) &&
         pm_checkpoint_tokenizer(&out->tokenizer, &out->checkpoint, err) &&
         open_additions(out, additions, err))
@@ -85,32 +85,64 @@ static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model 
     return true;
 }
 
-static bool load_network(struct networks *n, enum pm_network network, const struct pm_model *opened,
-                         bool only_measures, struct pm_arena *memory, struct pm_error *err)
+/** How networks are loaded. */
+struct loading {
+    const struct pm_model *opened;
+    bool only_measures;
+    size_t latent_height, latent_width; /* 0: any */
+    struct pm_arena *memory;
+};
+
+static bool load_network(struct networks *n, enum pm_network network, const struct loading *l,
+                         struct pm_error *err)
 {
     struct pm_component component;
-    PM_TRY(pm_checkpoint_component(&component, &opened->checkpoint, network, err));
-    component.only_measures = only_measures;
-    bool ok =
-        network == PM_UNET ? pm_unet_load_from(&n->unet, &component, opened->loras, memory, err)
-        : network == PM_VAE
-            ? pm_vae_load_from(&n->vae, &component, memory, err)
-            : pm_text_encoder_load_from(&n->text_encoder, &component, opened->loras, memory, err);
+    PM_TRY(pm_checkpoint_component(&component, &l->opened->checkpoint, network, err));
+    component.only_measures = l->only_measures;
+    component.latent_height = l->latent_height;
+    component.latent_width = l->latent_width;
+    struct pm_loras *loras = l->opened->loras;
+    bool ok = network == PM_UNET ? pm_unet_load_from(&n->unet, &component, loras, l->memory, err)
+              : network == PM_VAE
+                  ? pm_vae_load_from(&n->vae, &component, l->memory, err)
+                  : pm_text_encoder_load_from(&n->text_encoder, &component, loras, l->memory, err);
     pm_component_close(&component);
     return ok;
+}
+
+/* What pictures of one size are to the networks. */
+static bool find_latent_size(struct loading *l, struct pm_error *err)
+{
+    const struct pm_model_pictures *pictures = &l->opened->pictures;
+    struct pm_arena memory;
+    static struct networks n; /* large */
+    if (!pictures->are_of_one_size) return true;
+    pm_arena_init(&memory, WEIGHTS_BYTES);
+    const struct loading measuring = {
+        .opened = l->opened, .only_measures = true, .memory = &memory};
+    bool ok =
+        load_network(&n, PM_UNET, &measuring, err) && load_network(&n, PM_VAE, &measuring, err);
+    pm_arena_free(&memory);
+    PM_TRY(ok);
+    size_t side = n.unet.config.sample_size, factor = n.vae.factor;
+    l->latent_height = pictures->height ? pictures->height / factor : side;
+    l->latent_width = pictures->width ? pictures->width / factor : side;
+    return true;
 }
 
 static bool load_networks(struct pm_arena *memory, const struct pm_model *opened,
                           bool only_measures, struct pm_error *err)
 {
     const char *path = opened->checkpoint.path;
+    struct loading l = {.opened = opened, .only_measures = only_measures, .memory = memory};
     PM_ASSERT(memory->used == 0);
     struct networks *n = pm_arena_bytes(memory, sizeof *n);
     n->fingerprint[0] = '\0';
-    PM_TRY(load_network(n, PM_TEXT_ENCODER, opened, only_measures, memory, err));
-    PM_TRY(load_network(n, PM_UNET, opened, only_measures, memory, err));
+    PM_TRY(find_latent_size(&l, err));
+    PM_TRY(load_network(n, PM_TEXT_ENCODER, &l, err));
+    PM_TRY(load_network(n, PM_UNET, &l, err));
     if (opened->loras) PM_TRY(pm_loras_check_all_used(opened->loras, err));
-    PM_TRY(load_network(n, PM_VAE, opened, only_measures, memory, err));
+    PM_TRY(load_network(n, PM_VAE, &l, err));
     if (n->unet.config.context_channels != n->text_encoder.channels)
         return pm_fail(err, PM_E_FORMAT,
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", path,

@@ -191,8 +191,16 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
     const float *weight, *bias;
     PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
     PM_TRY(bias_named(&bias, weights, name, out, err));
-    *conv = pm_conv_pack(weights->only_measures ? NULL : weight, bias, out, in, kernel,
-                         conv->stride, conv->pad_before, conv->pad_after, weights->memory);
+    *conv = (struct pm_conv){.in = in,
+                             .out = out,
+                             .kernel = kernel,
+                             .stride = conv->stride,
+                             .pad_before = conv->pad_before,
+                             .pad_after = conv->pad_after,
+                             .bias = bias,
+                             .only_height = weights->height,
+                             .only_width = weights->width};
+    pm_conv_fill(conv, weights->only_measures ? NULL : weight, weights->memory);
     weights->scratch.used = mark;
     return true;
 }

@@ -7,10 +7,12 @@
 enum pm_network { PM_UNET, PM_VAE, PM_TEXT_ENCODER, PM_NETWORKS };
 
 struct pm_component {
-    char *path;               /* owned: what messages about the config begin with */
-    json_t *config;           /* owned */
-    struct pm_tensor_set set; /* owned; names as in the diffusers layout */
-    bool only_measures;       /* a load takes memory without touching it, and reads nothing: to see
+    char *path;                         /* owned: what messages about the config begin with */
+    json_t *config;                     /* owned */
+    struct pm_tensor_set set;           /* owned; names as in the diffusers layout */
+    size_t latent_height, latent_width; /* the only size that it is loaded for, which takes less
+                                           memory; 0: any */
+    bool only_measures; /* a load takes memory without touching it, and reads nothing: to see
                                  whether the network would load, and into how much */
 };
 

@@ -43,7 +43,6 @@ PM_EACH_KERNEL(PM_DECLARE_KERNEL)
 #define pm_gemm_rows PM_ISA_NAME(gemm_rows)
 #define pm_conv_winograd PM_ISA_NAME(conv_winograd)
 #define pm_conv_winograd_backward PM_ISA_NAME(conv_winograd_backward)
-#define pm_winograd_pays PM_ISA_NAME(winograd_pays)
 #define pm_threads_for PM_ISA_NAME(threads_for)
 
 /** gemm on the calling thread alone: for kernels that share out their own work. */
@@ -70,9 +69,6 @@ void pm_conv_winograd(float *out, const float *x, const struct pm_conv *conv, co
 /** conv_backward of the same. */
 void pm_conv_winograd_backward(float *grad_x, const float *grad_out, const struct pm_conv *conv,
                                size_t batch, size_t height, size_t width, struct pm_arena *scratch);
-
-/** Is it the faster way for an image of this size? Whatever the batch: it decides the bits. */
-bool pm_winograd_pays(size_t height, size_t width);
 
 /** How many threads a kernel may put to work on @p flops floating point operations: one when it
  *  is too little to share, or when the caller is one of several threads already. */

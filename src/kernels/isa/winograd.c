@@ -19,8 +19,7 @@ enum {
     FEWEST_TURNED = 96,        /* tiles for which the weights are transposed on the way */
     OVERLAP = WINOGRAD_IN - WINOGRAD_OUT,
     SLICE = 4 * LANES, /* channels of a row of tiles that a thread takes at once */
-    LEAST_PIXELS = 16,
-    SKEW = LANES, /* floats that keep the 36 matrices out of each other's cache sets */
+    SKEW = LANES,      /* floats that keep the 36 matrices out of each other's cache sets */
 };
 
 struct plane {
@@ -33,13 +32,7 @@ static struct plane plane_make(size_t height, size_t width)
     return (struct plane){.height = height,
                           .width = width,
                           .tiles_across = across,
-                          .tiles = across * ((height + WINOGRAD_OUT - 1) / WINOGRAD_OUT)};
-}
-
-bool pm_winograd_pays(size_t height, size_t width)
-{
-    /* Half of what is computed is wanted, and the weights, four times as many, are used. */
-    return height * width >= 8 * plane_make(height, width).tiles && height * width >= LEAST_PIXELS;
+                          .tiles = winograd_tiles(height, width)};
 }
 
 /** One side of Bᵀ d B: six values at distance @p step. */

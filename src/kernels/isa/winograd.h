@@ -6,12 +6,28 @@
  *  1.4e-6 relative rms at 256 channels, where the usual ±1, ±2 give 3.2e-6. */
 #ifndef PM_KERNELS_WINOGRAD_H
 #define PM_KERNELS_WINOGRAD_H
+#include <stdbool.h>
+#include <stddef.h>
 
 enum {
-    WINOGRAD_IN = 6,        /* pixels of a side of a tile that are read */
-    WINOGRAD_OUT = 4,       /* and written */
+    WINOGRAD_IN = 6,  /* pixels of a side of a tile that are read */
+    WINOGRAD_OUT = 4, /* and written */
+    WINOGRAD_LEAST_PIXELS = 16,
     WINOGRAD_POSITIONS = 36 /* products of a tile, each a matrix product over channels */
 };
+
+static inline size_t winograd_tiles(size_t height, size_t width)
+{
+    return (height + WINOGRAD_OUT - 1) / WINOGRAD_OUT * ((width + WINOGRAD_OUT - 1) / WINOGRAD_OUT);
+}
+
+/** Is it the faster way for an image of this size? Whatever the batch: it decides the bits. */
+static inline bool winograd_pays(size_t height, size_t width)
+{
+    /* Half of what is computed is wanted, and the weights, four times as many, are used. */
+    return height * width >= 8 * winograd_tiles(height, width) &&
+           height * width >= WINOGRAD_LEAST_PIXELS;
+}
 
 #define WINOGRAD_A 0.625
 #define WINOGRAD_B 1.5
