@@ -34,18 +34,6 @@ uint16_t pm_half_from_float(float value)
     return (uint16_t)(sign | (magnitude - rebias + 0xFFFu + is_odd) >> 13);
 }
 
-float pm_float_from_half(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-    uint32_t exponent = half >> 10 & 0x1Fu, fraction = half & 0x3FFu;
-    if (exponent == 0) { /* a multiple of 2^-24, exact in a float */
-        float magnitude = (float)fraction * 0x1p-24f;
-        return sign ? -magnitude : magnitude;
-    }
-    if (exponent == 31) return float_of(sign | 0x7F800000u | fraction << 13);
-    return float_of(sign | (exponent + 112) << 23 | fraction << 13);
-}
-
 uint8_t pm_byte_from_unit(float value)
 {
     if (!(value > 0.0f)) return 0;

@@ -7,6 +7,7 @@
 /* Input channels below which the transforms, whose vectors are 16 channels, cost more than the
  * products save. Of output channels few are enough: conv_out has 4 and runs twice as fast. */
 enum { WINOGRAD_LEAST_CHANNELS = 16 };
+enum { PARALLEL_FLOATS = 1 << 16 }; /* below, threads cost more than they save */
 
 size_t pm_packed_floats(size_t k, size_t n)
 {
@@ -16,12 +17,14 @@ size_t pm_packed_floats(size_t k, size_t n)
 void pm_pack(float *packed, const float *b, size_t k, size_t n, size_t row_stride,
              size_t column_stride)
 {
+#pragma omp parallel for schedule(static) if (k * n > PARALLEL_FLOATS)
     for (size_t column = 0; column < n; column += PM_PANEL) {
         size_t width = n - column < PM_PANEL ? n - column : PM_PANEL;
-        for (size_t i = 0; i < k; i++, packed += PM_PANEL) {
+        float *panel = packed + column * k;
+        for (size_t i = 0; i < k; i++, panel += PM_PANEL) {
             const float *row = b + i * row_stride + column * column_stride;
-            for (size_t j = 0; j < width; j++) packed[j] = row[j * column_stride];
-            for (size_t j = width; j < PM_PANEL; j++) packed[j] = 0.0f;
+            for (size_t j = 0; j < width; j++) panel[j] = row[j * column_stride];
+            for (size_t j = width; j < PM_PANEL; j++) panel[j] = 0.0f;
         }
     }
 }

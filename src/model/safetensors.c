@@ -212,11 +212,23 @@ const struct pm_tensor *pm_safetensors_find(const struct pm_safetensors *file, c
     return bsearch(&key, file->tensors, file->count, sizeof key, by_name);
 }
 
+void pm_tensor_let_go(const struct pm_tensor *tensor)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)tensor->data;
+    uintptr_t end = (begin + tensor->bytes) / page * page;
+    begin = begin / page * page; /* a neighbour's part of a page is read again if need be */
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 bool pm_tensor_is_float(const struct pm_tensor *tensor)
 {
     return strcmp(tensor->dtype, "F32") == 0 || strcmp(tensor->dtype, "F16") == 0 ||
            strcmp(tensor->dtype, "BF16") == 0;
 }
+
+/** The three types that pm_tensor_floats reads. */
+enum number { F32, F16, BF16 };
+enum { BLOCK = 1 << 16 }; /* elements that a thread converts at once */
 
 static float float_from_bits(uint32_t bits)
 {
@@ -225,19 +237,43 @@ static float float_from_bits(uint32_t bits)
     return value;
 }
 
+static uint16_t little_endian_16(const unsigned char *p)
+{
+    uint16_t value;
+    memcpy(&value, p, sizeof value);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap16(value);
+#endif
+    return value;
+}
+
+static uint32_t little_endian_32(const unsigned char *p)
+{
+    return (uint32_t)little_endian_16(p) | (uint32_t)little_endian_16(p + 2) << 16;
+}
+
+/* Elements [first, end). */
+static void convert(float *out, const unsigned char *p, enum number number, size_t first,
+                    size_t end)
+{
+    if (number == F32)
+        for (size_t i = first; i < end; i++) out[i] = float_from_bits(little_endian_32(p + 4 * i));
+    else if (number == F16)
+        for (size_t i = first; i < end; i++)
+            out[i] = pm_float_from_half(little_endian_16(p + 2 * i));
+    else
+        for (size_t i = first; i < end; i++)
+            out[i] = float_from_bits((uint32_t)little_endian_16(p + 2 * i) << 16);
+}
+
 void pm_tensor_floats(float *out, const struct pm_tensor *tensor)
 {
     PM_ASSERT(pm_tensor_is_float(tensor));
-    const unsigned char *p = tensor->data;
-    if (tensor->dtype[0] == 'F' && tensor->dtype[1] == '3') {
-        for (size_t i = 0; i < tensor->elements; i++, p += 4)
-            out[i] = float_from_bits((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                                     (uint32_t)p[3] << 24);
-    } else if (tensor->dtype[0] == 'F') {
-        for (size_t i = 0; i < tensor->elements; i++, p += 2)
-            out[i] = pm_float_from_half((uint16_t)(p[0] | p[1] << 8));
-    } else {
-        for (size_t i = 0; i < tensor->elements; i++, p += 2)
-            out[i] = float_from_bits((uint32_t)(p[0] | p[1] << 8) << 16);
+    const enum number number = tensor->dtype[0] == 'B' ? BF16 : tensor->dtype[1] == '3' ? F32 : F16;
+    size_t blocks = (tensor->elements + BLOCK - 1) / BLOCK;
+#pragma omp parallel for schedule(static) if (blocks > 1)
+    for (size_t block = 0; block < blocks; block++) {
+        size_t first = block * BLOCK, end = first + BLOCK;
+        convert(out, tensor->data, number, first, end < tensor->elements ? end : tensor->elements);
     }
 }

@@ -112,6 +112,7 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
         PM_TRY(pm_loras_match(weights->loras, weights->network, name, rank, shape, err));
     if (weights->only_measures) return true;
     pm_tensor_floats(values, tensor);
+    pm_tensor_let_go(tensor);
     if (weights->loras)
         pm_loras_add(values, weights->loras, weights->network, name, shape[0], &weights->scratch);
     return true;

@@ -46,6 +46,10 @@ const struct pm_tensor *pm_safetensors_find(const struct pm_safetensors *file, c
 /** @return whether pm_tensor_floats can read it: F32, F16 or BF16 */
 bool pm_tensor_is_float(const struct pm_tensor *tensor);
 
+/** The tensor will not be read again soon: its part of the file need not count as this process's
+ *  memory. */
+void pm_tensor_let_go(const struct pm_tensor *tensor);
+
 /** out[elements] = the tensor as float32; exact for all three types. The tensor is a float one. */
 void pm_tensor_floats(float *out, const struct pm_tensor *tensor);
 #endif
