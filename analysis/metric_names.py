@@ -40,6 +40,12 @@ class Metric:
     digits: int  # after the point, as far as they mean something
     is_higher_better: bool
 
+    @property
+    def heading(self) -> str:
+        """With its unit and the way that is better: "PSNR, dB ↑"."""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.title}{unit} {'↑' if self.is_higher_better else '↓'}"
+
     def worded(self, value: float) -> str:
         return f"{value:.{self.digits}f}"
 

@@ -97,7 +97,7 @@ def measured_names(edits: list[Edit]) -> list[str]:
 
 
 def markdown(rows: list[Row], keys: list[str], names: list[str]) -> Iterator[str]:
-    yield _markdown_row([*keys, "edits", *map(_title, names)])
+    yield _markdown_row([*keys, "edits", *(metric(name).heading for name in names)])
     yield "|" + "---|" * len(keys) + "--:|" * (len(names) + 1)
     for row in rows:
         yield _markdown_row([*row.group, str(row.edits), *(_cell(name, row) for name in names)])
@@ -114,12 +114,6 @@ def write_csv(file: TextIO, rows: list[Row], keys: list[str], names: list[str]) 
             m = row.means[name]
             bounds = (m.value, m.value - m.half_width, m.value + m.half_width)
             writer.writerow([*row.group, name, *(f"{bound:.9g}" for bound in bounds), m.count, m.left_out])
-
-
-def _title(name: str) -> str:
-    what = metric(name)
-    unit = f", {what.unit}" if what.unit else ""
-    return f"{what.title}{unit} {'↑' if what.is_higher_better else '↓'}"
 
 
 def _sort_key(value: str) -> tuple[int, float, str]:

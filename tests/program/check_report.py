@@ -96,7 +96,7 @@ def check_browser(browser, text):
         read = re.search("READER ([^<]*)", in_browser(browser, folder / "read.html", width))
         seen = read.group(1).split() if read else []
         wanted = ["8", "0", "2", "2", "2", "true", "true", "true", "2", "true", "undefined"]
-        facts.check(f"filters, order and details work on {screen} screen, and nothing is too wide", seen == wanted, seen)
+        facts.check(f"filters, order, details and width are right on {screen} screen", seen == wanted, seen)
 
 
 with Store(folder / "one.h5") as opened:

@@ -46,4 +46,11 @@ check "the known ones are named" says "'pnsr'" "psnr, ssim"
 check "a store without metrics is an error" ends 1 analyse tables.py "$work/packed.h5"
 check "what makes them is named" says "promptmill measure"
 
+check "a figure of windows is made" ends 0 analyse figures.py windows "$work/one.h5" --metrics psnr,ssim
+check "it says where" prints "$work/one.windows.svg"
+facts check_figures.py "$work"
+check "a figure of the trade-off too" ends 0 analyse figures.py trade-off "$work/one.h5" --happened mse
+check "without a metric that tells of the edit it is refused" ends 1 analyse figures.py trade-off "$work/one.h5"
+check "with what there is" says "whether an edit happened" "there are psnr_outside_mask"
+
 facts check_store_module.py "$work"
