@@ -51,20 +51,24 @@ verify_names()
     [ "$named" = "$2 " ]
 }
 
-# Flipped bits: in what was made, in the row that vouches for it, in the plan.
-store=$work/flipped.h5
-for flip in "image 1 1" "latent/final 3 3" "latent/x_T 1 2" "entry 4 4" "prompt/text 0 0" \
-    "prompt/token_id 6 6" "item/recipe 1 2" "item/seed 3 7" "blend_mask 1 1"; do
-    set -- $flip
+# Flipped bits, one after the other and in pictures of different lines. With each, verify names one more
+# picture: of DATASET ROW ENTRY.
+flips() # WHAT RANKS "DATASET ROW ENTRY"...
+{
+    what=$1 ranks=$2 expected=
+    shift 2
+    store=$work/flipped.h5
     cp "$reference" "$store"
-    $tool flip "$store" "$1" "$2"
-    check "a flipped bit in /$1: verify names its picture" verify_names "$store" "$3"
-    finishes "a flipped bit in /$1" "$store"
-done
-cp "$reference" "$store"
-for flip in "image 0" "prompt/word 2" "entry 7"; do $tool flip "$store" $flip; done
-check "three flipped bits: verify names their pictures" verify_names "$store" "0 2 7"
-finishes "three flipped bits" "$store" 3
+    for flip; do
+        $tool flip "$store" ${flip% *}
+        expected="$expected ${flip##* }"
+        check "a flipped bit in /${flip%% *}: verify names its picture" verify_names "$store" "${expected# }"
+    done
+    finishes "flipped bits in $what" "$store" $ranks
+}
+flips "what was made" "" "blend_mask 1 1" "latent/x_T 1 2" "image 5 5" "latent/final 7 7"
+flips "the plan" "" "prompt/text 0 0" "item/recipe 1 2" "prompt/token_id 6 6" "item/seed 3 7"
+flips "both and in a row that vouches" 3 "image 0 0" "prompt/word 2 2" "entry 7 7"
 
 # Writes that never came to the disk, as after a loss of power. A row of zeros says pending.
 cp "$reference" "$store"
@@ -140,7 +144,7 @@ check "the reason is told" says "the model's files have changed"
 # Two runs at a time, of which the second must not disturb the first; and one that is killed.
 begin() # STORE CONFIG: returns when an edit has been begun
 {
-    "$program" run "$2" --steps 40 --store "$1" >"$work/first" 2>&1 &
+    "$program" run "$2" --steps 20 --store "$1" >"$work/first" 2>&1 &
     job=$!
     $tool await "$1"
 }
@@ -152,11 +156,11 @@ job_ends()
     [ "$got" -eq "$1" ]
 }
 slow=$work/slow.h5
-check "an undisturbed run of more steps finishes" ends 0 "$program" run "$config" --steps 40 --store "$slow"
+check "an undisturbed run of more steps finishes" ends 0 "$program" run "$config" --steps 20 --store "$slow"
 store=$work/twice.h5
 begin "$store" "$config"
 kill -STOP "$job" # so that it cannot finish before the second begins
-check "a second run on a store is refused" ends 1 "$program" run "$config" --steps 40 --store "$store"
+check "a second run on a store is refused" ends 1 "$program" run "$config" --steps 20 --store "$store"
 check "the first one's host and process are told" says "in use by a run on $(hostname), process $job"
 kill -CONT "$job"
 check "the first one finishes" job_ends 0
@@ -167,36 +171,36 @@ begin "$store" "$config"
 kill -9 "$job"
 check "a run is killed" job_ends 137
 check "its lock stays" [ -e "$store.lock" ]
-check "the next run needs nobody to remove it" ends 0 on 2 run "$config" --steps 40 --store "$store"
+check "the next run needs nobody to remove it" ends 0 on 2 run "$config" --steps 20 --store "$store"
 check "it says whom it follows" says "took over from a run on $(hostname), process"
 check "the store is as if nobody had been killed" same_stores "$slow" "$store"
 check "no lock is left" [ ! -e "$store.lock" ]
 
 # An edit that kills its rank each time is given up, and --retry-failed takes it up again.
 write_config "$work/once.json" one.jsonl "$model" '"attempts": 1'
-check "an undisturbed run of one line finishes" ends 0 "$program" run "$work/once.json" --steps 40 \
+check "an undisturbed run of one line finishes" ends 0 "$program" run "$work/once.json" --steps 20 \
     --store "$work/one.h5"
 store=$work/once.h5
 begin "$store" "$work/once.json"
 kill -9 "$job"
 check "a run with one attempt is killed" job_ends 137
-check "its edit is given up" ends 2 "$program" run "$work/once.json" --steps 40 --store "$store"
-check "it stays given up" ends 2 "$program" run "$work/once.json" --steps 40 --store "$store"
+check "its edit is given up" ends 2 "$program" run "$work/once.json" --steps 20 --store "$store"
+check "it stays given up" ends 2 "$program" run "$work/once.json" --steps 20 --store "$store"
 check "status says why" ends 2 "$program" status "$store"
 check "the reason has the number in it" prints "begun 1 times and never finished"
-check "--retry-failed tries again" ends 0 "$program" run "$work/once.json" --steps 40 --store "$store" \
+check "--retry-failed tries again" ends 0 "$program" run "$work/once.json" --steps 20 --store "$store" \
     --retry-failed
 check "the store is as if it had not failed" same_stores "$work/one.h5" "$store"
 
 # No time.
 store=$work/late.h5
-check "a limit that is over at once: exit status 85" ends 85 "$program" run "$config" --steps 40 \
+check "a limit that is over at once: exit status 85" ends 85 "$program" run "$config" --steps 20 \
     --store "$store" --time-limit 0.001
 check "no edit was begun" [ "$($tool begun "$store")" = "0 0" ]
-check "a limit that is too short for all: exit status 85" ends 85 "$program" run "$config" --steps 40 \
+check "a limit that is too short for all: exit status 85" ends 85 "$program" run "$config" --steps 20 \
     --store "$store" --time-limit 0.4
 check "what was begun is done" [ "$($tool begun "$store" | tr ' ' '\n' | uniq | wc -l)" -eq 1 ]
-check "without a limit the run finishes" ends 0 "$program" run "$config" --steps 40 --store "$store"
+check "without a limit the run finishes" ends 0 "$program" run "$config" --steps 20 --store "$store"
 check "the store is as if there had been no limit" same_stores "$slow" "$store"
 
 # A manifest that goes away, and one that changes, between two runs.
