@@ -32,7 +32,7 @@ fail()
 
 write_work()
 {
-    for thing in ball cube star heart fish boat; do
+    for thing in ball cube star heart; do
         for place in "on a meadow" "in the snow"; do
             printf '{"id": "%s %s", "source": "a red %s %s", "targets": [' "$thing" "$place" "$thing" "$place"
             printf '{"prompt": "a blue %s %s", "edit": "replace", "local_blend": {"source": ["red"], "target": ["blue"]}}, ' \
