@@ -8,13 +8,15 @@ find_python
 config=$work/hosts.json
 run="run $config"
 
+ids=
 for thing in ball cube star heart fish boat tree house; do
     for place in meadow hill desert; do
-        printf '{"id": "%s %s", "source": "a red %s on a %s", "targets": [' $thing $place $thing $place
+        ids="$ids $thing-$place"
+        printf '{"id": "%s-%s", "source": "a red %s on a %s", "targets": [' $thing $place $thing $place
         printf '{"prompt": "a blue %s on a %s", "edit": "replace"}]}\n' $thing $place
     done
 done >"$work/hosts.jsonl"
-printf '{"model": "%s", "manifest": "hosts.jsonl", "steps": 40, "width": 64, "height": 64}\n' \
+printf '{"model": "%s", "manifest": "hosts.jsonl", "steps": 20, "width": 64, "height": 64}\n' \
     "$PWD/models/scenes" >"$config"
 
 # over HOSTS RANKS STORE OPTIONS..., as "n1,n2" 4 a.h5
@@ -33,7 +35,7 @@ over()
 until_mid_run()
 {
     for i in $(seq 400); do
-        case $(hosts_in "$1" 2>/dev/null) in *n2*) return ;; esac
+        "$program" show "$1" $ids 2>/dev/null | grep -q " of n2$" && return
         kill -0 "$job" 2>/dev/null || return 1
         sleep 0.05
     done
