@@ -38,6 +38,14 @@ static const struct argp_option option_table[] = {
      "trees: png or jpeg, whatever the names end with, which readers of a tree go by (default: "
      "png, of instruct-pix2pix jpeg)",
      0},
+    {"keep", 'k', "CONDITION", 0,
+     "leave out edits that do not meet it: METRIC>=NUMBER or METRIC<=NUMBER, of the table's "
+     "columns; "
+     "given more than once, all must be met",
+     0},
+    {"table", 't', "FILE", 0,
+     "the metrics that --keep goes by (default: what `promptmill measure` wrote beside the store)",
+     0},
     {"plain", PLAIN, NULL, 0, "pie-bench: the edited pictures alone, 512x512", 0},
     {0}};
 
@@ -85,6 +93,22 @@ static error_t take_pictures(struct export_options *o, const char *name, struct 
     return EINVAL;
 }
 
+static error_t take_condition(struct export_options *o, char *text, struct argp_state *state)
+{
+    struct export_condition condition;
+    struct pm_error err = {0};
+    if (o->condition_count == EXPORT_MAX_CONDITIONS) {
+        argp_error(state, "at most %d conditions", EXPORT_MAX_CONDITIONS);
+        return EINVAL;
+    }
+    if (!export_condition_read(&condition, text, &err)) {
+        argp_error(state, "%s", err.message);
+        return EINVAL;
+    }
+    o->conditions[o->condition_count++] = text;
+    return 0;
+}
+
 static error_t take_argument(struct export_options *o, char *arg, struct argp_state *state)
 {
     if (!o->store) {
@@ -113,6 +137,7 @@ static error_t check(const struct arguments *a, struct argp_state *state)
     if (a->format->is_tree && o->columns) idle = "--columns";
     if (!a->format->is_tree && o->pictures != EXPORT_USUAL_PICTURES) idle = "--pictures";
     if (!is_pie_bench && o->is_plain) idle = "--plain";
+    if (o->table && o->condition_count == 0) idle = "--table without --keep";
     if (!idle) return 0;
     argp_error(state, "%s is without effect on %s", idle, a->format->name);
     return EINVAL;
@@ -134,6 +159,11 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         return whole_number(&o->columns, state, arg);
     case 'p':
         return take_pictures(o, arg, state);
+    case 'k':
+        return take_condition(o, arg, state);
+    case 't':
+        o->table = arg;
+        return 0;
     case PLAIN:
         o->is_plain = true;
         return 0;
@@ -171,15 +201,21 @@ static bool parse(struct arguments *out, int argc, char **argv, bool prints)
     return ok;
 }
 
-/* "edits" for "edits.h5", unless --out says where. @return owned by the caller */
+/* What belongs to "edits.h5": "edits" and an ending. @return owned by the caller */
+static char *beside_store(const char *store, const char *ending)
+{
+    char *path;
+    size_t length = strlen(store);
+    if (length > 3 && strcmp(store + length - 3, ".h5") == 0) length -= 3;
+    if (asprintf(&path, "%.*s%s", (int)length, store, ending) < 0) pm_die("no memory for a path");
+    return path;
+}
+
+/* @return owned by the caller; NULL with err set */
 static char *make_folder(const struct export_options *o, struct pm_error *err)
 {
-    char *folder;
-    size_t length = strlen(o->store);
-    if (length > 3 && strcmp(o->store + length - 3, ".h5") == 0) length -= 3;
-    if (asprintf(&folder, "%.*s", o->out ? (int)strlen(o->out) : (int)length,
-                 o->out ? o->out : o->store) < 0)
-        pm_die("no memory for a path");
+    char *folder = o->out ? strdup(o->out) : beside_store(o->store, "");
+    if (!folder) pm_die("no memory for a path");
     if (mkdir(folder, 0777) == 0 || errno == EEXIST) return folder;
     pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", folder, strerror(errno));
     free(folder);
@@ -195,26 +231,57 @@ static bool read_config(json_t **config, const struct pm_store *store, struct pm
     return ok;
 }
 
+static bool load_keep(struct export_keep *keep, const struct pm_store *store,
+                      const struct export_options *o, struct pm_error *err)
+{
+    if (o->condition_count == 0) return true;
+    for (; keep->count < o->condition_count; keep->count++)
+        PM_TRY(
+            export_condition_read(&keep->conditions[keep->count], o->conditions[keep->count], err));
+    char *table = o->table ? NULL : beside_store(o->store, ".metrics.csv");
+    bool ok = export_keep_load(keep, o->table ? o->table : table, store, err);
+    free(table);
+    return ok;
+}
+
+bool export_judge(enum export_fate *fate, const struct export *x, const struct pm_store_item *item,
+                  size_t t, struct pm_error *err)
+{
+    struct pm_store_row source, row;
+    bool kept = true;
+    PM_TRY(pm_store_read_rows(&source, x->store, item->first_entry, 1, err));
+    PM_TRY(pm_store_read_rows(&row, x->store, item->first_entry + t, 1, err));
+    bool is_done = source.state == PM_STORE_DONE && row.state == PM_STORE_DONE;
+    if (is_done && t > 0) /* a source by itself is no edit */
+        PM_TRY(export_keep_judge(&kept, x->keep, item->first_entry + t, item->id, err));
+    *fate = !is_done ? EXPORT_NOT_DONE : kept ? EXPORT_KEPT : EXPORT_REJECTED;
+    return true;
+}
+
 static bool write_edits(const struct arguments *a, const struct pm_world *world,
                         struct pm_error *err)
 {
     struct pm_store *store = NULL;
     json_t *config = NULL;
     char *folder = NULL;
+    struct export_keep keep = {0};
     bool ok = pm_store_open_read(&store, a->options.store, err) &&
               (pm_store_shape_of(store)->images ||
                pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
                        a->options.store)) &&
-              read_config(&config, store, err) && (folder = make_folder(&a->options, err));
+              read_config(&config, store, err) && load_keep(&keep, store, &a->options, err) &&
+              (folder = make_folder(&a->options, err));
     ok = pm_agree(MPI_COMM_WORLD, ok, err);
     struct export x = {.options = &a->options,
                        .store = store,
                        .shape = ok ? pm_store_shape_of(store) : NULL,
                        .config = config,
                        .folder = folder,
+                       .keep = &keep,
                        .rank = world->rank,
                        .ranks = world->ranks};
     ok = ok && a->format->write(&x, err);
+    export_keep_free(&keep);
     free(folder);
     json_decref(config);
     pm_store_close(store);

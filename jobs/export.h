@@ -1,6 +1,8 @@
 /** @file export.h  What the formats of `promptmill export` share. */
 #ifndef EXPORT_H
 #define EXPORT_H
+#include "export_keep.h"
+
 #include "pm/base/json.h"
 #include "pm/data/image.h"
 #include "pm/data/store.h"
@@ -19,8 +21,14 @@ struct export_options {
     const char *out;       /* NULL: the store's name */
     size_t scale, columns; /* png: of strips; of sheets, 0: as fits */
     enum export_pictures pictures;
-    bool is_plain; /* pie-bench: the edited picture alone */
+    bool is_plain;                                 /* pie-bench: the edited picture alone */
+    const char *conditions[EXPORT_MAX_CONDITIONS]; /* [condition_count]  which edits are kept */
+    size_t condition_count;
+    const char *table; /* of metrics; NULL: the store's */
 };
+
+/** What becomes of an edit. */
+enum export_fate { EXPORT_NOT_DONE, EXPORT_REJECTED, EXPORT_KEPT };
 
 struct export
 {
@@ -31,14 +39,16 @@ struct export
     const char *folder;   /* it is there */
     int rank, ranks;
     size_t written, found; /* pictures, by this rank; those that were there already */
-    size_t left_out;       /* edits that are not done */
+    const struct export_keep *keep;
+    size_t left_out, rejected; /* edits that are not done; that are not good enough */
 };
 
 /** Write the edits of a store. Collective over all ranks. */
 typedef bool export_format(struct export *x, struct pm_error *err);
 export_format export_png, export_pie_bench, export_instruct_pix2pix;
 
-/** Is there a picture of target @p t of an item, from 1, and of its source (0: the source alone)? */
-PM_MUST_CHECK bool export_is_done(bool *done, const struct export *x,
-                                  const struct pm_store_item *item, size_t t, struct pm_error *err);
+/** Is there a picture of target @p t of an item, from 1, and of its source (0: the source alone), and
+ *  is it good enough? */
+PM_MUST_CHECK bool export_judge(enum export_fate *fate, const struct export *x,
+                                const struct pm_store_item *item, size_t t, struct pm_error *err);
 #endif

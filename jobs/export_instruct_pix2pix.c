@@ -5,6 +5,7 @@
 
 #include "pm/runtime/agree.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +31,14 @@ struct group {
     size_t count;
     uint64_t *seeds; /* [count]  so far */
     char name[NAME_BYTES];
-    json_t *keys;   /* of those that are done: what their files' names begin with */
-    char *metadata; /* a JSON line each */
-    size_t metadata_bytes;
+    json_t *keys; /* of those that are done: what their files' names begin with */
+};
+
+/** JSON lines of a group's candidates, parameters and scores: of those kept, of the others. */
+struct lines {
+    char *text;
+    size_t bytes;
+    FILE *out;
 };
 
 /* The seed; of a seed's second candidate "SEED-2", ... The readers want no "_" in it. */
@@ -60,16 +66,27 @@ static double window_end(const json_t *window)
     return json_number_value(end);
 }
 
+/* What the table of metrics says, as far as conditions ask. */
+static void add_scores(json_t *line, const struct export_keep *keep, size_t entry)
+{
+    for (size_t i = 0; i < keep->count; i++) {
+        double value = keep->values[entry * keep->count + i];
+        json_object_set_new(line, keep->conditions[i].name,
+                            isfinite(value) ? json_real(value) : json_null());
+    }
+}
+
 static void add_metadata(FILE *out, const struct export_edit *e, const char *key,
-                         const json_t *config)
+                         const struct export *x)
 {
     const json_t *t = e->target_recipe, *own = json_object_get(e->recipe, "guidance_scale");
     json_t *line = json_pack(
         "{s:s, s:I, s:f, s:o, s:s, s:i, s:o, s:o}", "key", key, "seed", (json_int_t)e->item.seed,
         "p2p_threshold", window_end(json_object_get(t, "self_replace_steps")), "cfg_scale",
-        copy_of(own ? e->recipe : config, "guidance_scale"), "id", e->item.id, "target",
+        copy_of(own ? e->recipe : x->config, "guidance_scale"), "id", e->item.id, "target",
         (int)e->target - 1, "cross_replace_steps", copy_of(t, "cross_replace_steps"),
         "self_replace_steps", copy_of(t, "self_replace_steps"));
+    add_scores(line, x->keep, e->item.first_entry + e->target);
     if (!line || json_dumpf(line, out, JSON_REAL_PRECISION(9)) != 0 || fputc('\n', out) == EOF)
         pm_die("no memory for metadata");
     json_decref(line);
@@ -108,9 +125,9 @@ static bool write_prompt(const struct export *x, const struct group *group,
     return ok;
 }
 
-/* @param writes  false: only say which candidates there are */
-static bool visit_candidate(struct export *x, struct group *group, size_t i, FILE *metadata,
-                            bool writes, struct pm_error *err)
+/* @param lines  NULL: only say which candidates there are; else the lines of each fate */
+static bool visit_candidate(struct export *x, struct group *group, size_t i, struct lines *lines,
+                            struct pm_error *err)
 {
     struct export_edit e;
     char path[PATH_MAX], key[KEY_BYTES];
@@ -120,37 +137,57 @@ static bool visit_candidate(struct export *x, struct group *group, size_t i, FIL
         snprintf(group->name, sizeof group->name, "%.*s", NAME_BYTES - 1, path);
         key_of(key, group, i, e.item.seed);
     }
-    if (ok && writes) x->left_out += !e.is_done;
-    if (ok && e.is_done) {
+    if (ok && lines) {
+        x->left_out += e.fate == EXPORT_NOT_DONE;
+        x->rejected += e.fate == EXPORT_REJECTED;
+        if (e.fate != EXPORT_NOT_DONE) add_metadata(lines[e.fate].out, &e, key, x);
+    }
+    if (ok && e.fate == EXPORT_KEPT) {
         bool is_first = json_array_size(group->keys) == 0;
         json_array_append_new(group->keys, json_string(key));
-        if (writes) {
-            add_metadata(metadata, &e, key, x->config);
-            ok = write_pair(x, group, &e, key, err) &&
-                 (!is_first || write_prompt(x, group, &e, err));
-        }
+        ok = !lines ||
+             (write_pair(x, group, &e, key, err) && (!is_first || write_prompt(x, group, &e, err)));
     }
     export_edit_free(&e);
     return ok;
 }
 
-static bool visit_group(struct export *x, struct group *group, bool writes, struct pm_error *err)
+static void open_group(struct group *group)
 {
-    bool ok = true;
-    FILE *metadata = open_memstream(&group->metadata, &group->metadata_bytes);
     group->seeds = calloc(group->count, sizeof *group->seeds);
     group->keys = json_array();
-    if (!metadata || !group->seeds || !group->keys) pm_die("no memory for metadata");
-    for (size_t i = 0; ok && i < group->count; i++)
-        ok = visit_candidate(x, group, i, metadata, writes, err);
-    if (fclose(metadata) != 0) pm_die("no memory for metadata");
-    if (ok && writes && group->metadata_bytes > 0) {
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/metadata.jsonl", group->name);
-        ok = export_write_text(x, group->metadata, path, err);
-    }
-    free(group->metadata);
+    if (!group->seeds || !group->keys) pm_die("no memory for %zu candidates", group->count);
+}
+
+static void close_group(struct group *group)
+{
     free(group->seeds);
+    json_decref(group->keys);
+}
+
+static bool write_lines(const struct export *x, const struct group *group, struct lines *lines,
+                        const char *name, struct pm_error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", group->name, name);
+    return lines->bytes == 0 || export_write_text(x, lines->text, path, err);
+}
+
+static bool write_group(struct export *x, struct group *group, struct pm_error *err)
+{
+    struct lines lines[EXPORT_KEPT + 1] = {0};
+    bool ok = true;
+    open_group(group);
+    for (int i = EXPORT_REJECTED; i <= EXPORT_KEPT; i++)
+        if (!(lines[i].out = open_memstream(&lines[i].text, &lines[i].bytes)))
+            pm_die("no memory for metadata");
+    for (size_t i = 0; ok && i < group->count; i++) ok = visit_candidate(x, group, i, lines, err);
+    for (int i = EXPORT_REJECTED; i <= EXPORT_KEPT; i++)
+        if (fclose(lines[i].out) != 0) pm_die("no memory for metadata");
+    ok = ok && write_lines(x, group, &lines[EXPORT_KEPT], "metadata.jsonl", err) &&
+         write_lines(x, group, &lines[EXPORT_REJECTED], "rejected.jsonl", err);
+    for (int i = EXPORT_REJECTED; i <= EXPORT_KEPT; i++) free(lines[i].text);
+    close_group(group);
     return ok;
 }
 
@@ -169,8 +206,7 @@ static bool write_groups(struct export *x, const struct export_tree *tree, struc
         end = group_end(tree, first);
         if (number % (size_t)x->ranks != (size_t)x->rank) continue;
         struct group group = {.places = tree->places + first, .count = end - first};
-        ok = visit_group(x, &group, true, err);
-        json_decref(group.keys);
+        ok = write_group(x, &group, err);
     }
     return ok;
 }
@@ -191,10 +227,12 @@ static bool write_seeds(struct export *x, const struct export_tree *tree, struct
     for (size_t first = 0, end; ok && first < tree->count; first = end) {
         end = group_end(tree, first);
         struct group group = {.places = tree->places + first, .count = end - first};
-        ok = visit_group(x, &group, false, err);
+        open_group(&group);
+        for (size_t i = 0; ok && i < group.count; i++)
+            ok = visit_candidate(x, &group, i, NULL, err);
         if (ok && json_array_size(group.keys) > 0)
             rows[count++] = json_pack("[s, O]", group.name, group.keys);
-        json_decref(group.keys);
+        close_group(&group);
     }
     qsort(rows, count, sizeof *rows, by_name);
     for (size_t i = 0; i < count; i++) json_array_append_new(all, rows[i]);

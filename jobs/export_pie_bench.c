@@ -69,10 +69,11 @@ static bool write_edit(struct export *x, const struct export_place *place, struc
     struct pm_image picture = {0};
     char path[PATH_MAX];
     bool ok = export_edit_open(&e, x, place->item, place->target, err) && place_of(path, &e, err);
-    bool is_there = ok && e.is_done && export_has_file(x, path);
-    x->left_out += ok && !e.is_done;
+    bool is_there = ok && e.fate == EXPORT_KEPT && export_has_file(x, path);
+    x->left_out += ok && e.fate == EXPORT_NOT_DONE;
+    x->rejected += ok && e.fate == EXPORT_REJECTED;
     x->found += is_there;
-    if (ok && e.is_done && !is_there) {
+    if (ok && e.fate == EXPORT_KEPT && !is_there) {
         ok = export_edit_read(&e, x, err);
         if (ok) draw_edit(&picture, &e, x->options->is_plain);
         ok = ok && export_write_picture(x, &picture, path, x->options->pictures, err);

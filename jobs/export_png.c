@@ -21,7 +21,7 @@ struct drawing {
     size_t maps; /* which capture words are drawn from; capture_count: none */
     struct pm_sheet sheet;
     size_t edits, drawn; /* to draw in all, drawn so far */
-    size_t left_out;     /* not done */
+    size_t left_out, rejected;
 };
 
 /** An edit as read from the store. */
@@ -237,10 +237,11 @@ static bool count_item(struct drawing *x, size_t number, const struct pm_store_i
 {
     (void)number;
     for (size_t t = first_target(item); t < item->entries; t++) {
-        bool drawable;
-        PM_TRY(export_is_done(&drawable, x->export, item, t, err));
-        x->edits += drawable;
-        x->left_out += !drawable;
+        enum export_fate fate;
+        PM_TRY(export_judge(&fate, x->export, item, t, err));
+        x->edits += fate == EXPORT_KEPT;
+        x->left_out += fate == EXPORT_NOT_DONE;
+        x->rejected += fate == EXPORT_REJECTED;
     }
     return true;
 }
@@ -252,12 +253,13 @@ static bool draw_item(struct drawing *x, size_t number, const struct pm_store_it
     struct pm_error unread = {0};
     bool is_read = describe_read_recipe(&recipe, item->recipe, item->id, &unread), ok = true;
     for (size_t t = first_target(item); ok && t < item->entries; t++) {
-        bool drawable, describable = is_read && t > 0 && t - 1 < recipe.target_count &&
-                                     recipe.targets[t - 1].error.code == PM_OK;
+        enum export_fate fate;
+        bool describable = is_read && t > 0 && t - 1 < recipe.target_count &&
+                           recipe.targets[t - 1].error.code == PM_OK;
         char text[DESCRIBE_BYTES] = "source only";
         struct edit edit;
-        ok = export_is_done(&drawable, x->export, item, t, err);
-        if (!ok || !drawable) continue;
+        ok = export_judge(&fate, x->export, item, t, err);
+        if (!ok || fate != EXPORT_KEPT) continue;
         if (describable) describe_target(text, &recipe.targets[t - 1]);
         ok = edit_read(&edit, x, number, item->first_entry, item->first_entry + t, err) &&
              draw_edit(x, &edit, item->first_entry + t, item->id, text, err);
@@ -291,11 +293,13 @@ static bool draw_all(const struct export *export, struct pm_error *err)
     struct drawing x = {.export = export, .maps = find_maps(export->shape)};
     PM_TRY(for_each_item(&x, count_item, err));
     if (x.edits == 0)
-        return pm_fail(err, PM_E_INPUT, "%s has no finished edits yet", export->options->store);
+        return pm_fail(err, PM_E_INPUT, "%s has no finished edits%s", export->options->store,
+                       x.rejected ? " that are kept" : " yet");
     bool ok = for_each_item(&x, draw_item, err);
     pm_sheet_free(&x.sheet);
     if (ok) printf("%zu strips in %s/", x.drawn, export->folder);
     if (ok && x.left_out) printf(", %zu edits left out: not done", x.left_out);
+    if (ok && x.rejected) printf(", %zu edits not kept", x.rejected);
     if (ok) printf("\n");
     return ok;
 }

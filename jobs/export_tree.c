@@ -31,16 +31,6 @@ static void split_id(struct export_edit *e, const json_t *config)
     if (!e->base) pm_die("no memory for an id");
 }
 
-bool export_is_done(bool *done, const struct export *x, const struct pm_store_item *item, size_t t,
-                    struct pm_error *err)
-{
-    struct pm_store_row source, row;
-    PM_TRY(pm_store_read_rows(&source, x->store, item->first_entry, 1, err));
-    PM_TRY(pm_store_read_rows(&row, x->store, item->first_entry + t, 1, err));
-    *done = source.state == PM_STORE_DONE && row.state == PM_STORE_DONE;
-    return true;
-}
-
 bool export_edit_open(struct export_edit *e, const struct export *x, size_t item, size_t target,
                       struct pm_error *err)
 {
@@ -53,7 +43,7 @@ bool export_edit_open(struct export_edit *e, const struct export *x, size_t item
     e->prompt = text_or(e->target_recipe, "prompt", e->source_prompt);
     e->instruction = text_or(meta, "edit", text_or(meta, "editing_instruction", e->prompt));
     split_id(e, x->config);
-    return export_is_done(&e->is_done, x, &e->item, target, err);
+    return export_judge(&e->fate, x, &e->item, target, err);
 }
 
 bool export_edit_read(struct export_edit *e, const struct export *x, struct pm_error *err)
@@ -141,8 +131,12 @@ static char *describe(const struct export *x, const char *format, struct pm_erro
 {
     char *uuid;
     if (!pm_store_read_attribute(&uuid, x->store, "run_uuid", err)) return NULL;
-    json_t *json = json_pack("{s:s, s:s, s:i, s:b}", "store", uuid, "format", format, "pictures",
-                             (int)x->options->pictures, "plain", x->options->is_plain);
+    json_t *json =
+        json_pack("{s:s, s:s, s:i, s:b, s:[]}", "store", uuid, "format", format, "pictures",
+                  (int)x->options->pictures, "plain", x->options->is_plain, "keep");
+    for (size_t i = 0; json && i < x->options->condition_count; i++)
+        json_array_append_new(json_object_get(json, "keep"),
+                              json_string(x->options->conditions[i]));
     char *text = json ? json_dumps(json, JSON_SORT_KEYS) : NULL;
     if (!text) pm_die("no memory to describe an export");
     json_decref(json);
@@ -268,11 +262,12 @@ bool export_tree_begin(struct export_tree *tree, const struct export *x, const c
 
 void export_tree_report(const struct export *x)
 {
-    unsigned long long mine[] = {x->written, x->found, x->left_out}, all[3];
-    MPI_Reduce(mine, all, 3, MPI_UNSIGNED_LONG_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
+    unsigned long long mine[] = {x->written, x->found, x->left_out, x->rejected}, all[4];
+    MPI_Reduce(mine, all, 4, MPI_UNSIGNED_LONG_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
     if (x->rank > 0) return;
     printf("%s/: %llu pictures written", x->folder, all[0]);
     if (all[1] > 0) printf(", %llu were there", all[1]);
     if (all[2] > 0) printf("; %llu edits left out: not done", all[2]);
+    if (all[3] > 0) printf("; %llu edits not kept", all[3]);
     printf("\n");
 }

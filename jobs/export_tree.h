@@ -29,7 +29,7 @@ struct export_edit {
     const char *instruction; /* what is to be done, of the line's "meta"; or the prompt */
     char *base;              /* the id without its sweep's setting; owned */
     const char *label;       /* of the setting, in item.id; "" without a sweep */
-    bool is_done;
+    enum export_fate fate;
     struct pm_image original; /* the real picture, or the source's */
     struct pm_image source, edited;
 };

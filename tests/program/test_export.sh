@@ -112,4 +112,53 @@ check "so that all is as it was" ends 0 diff -r "$work/ip2p" "$work/before-2"
 check "of PIE-Bench, each setting of a sweep has a tree" ends 0 "$program" export "$work/c.h5" --as pie-bench \
     --out "$work/settings" pair/self=0.2,seed=5 pair/self=0.1-0.8,seed=6
 check "named as the setting" [ -f "$work/settings/self=0.1-0.8,seed=6/annotation_images/pair.png" ]
+# Filters: what does not meet the conditions stays in the store and the table.
+check "a condition wants a table" ends 1 "$program" export "$work/c.h5" --as instruct-pix2pix \
+    --out "$work/good" --keep "ssim>=0.5"
+check "it is named" says "c.metrics.csv"
+ends 0 "$program" measure "$work/c.h5"
+cat >"$work/good.py" <<'END'
+import csv, json, sys
+from pathlib import Path
+work = Path(sys.argv[1])
+rows = [row for row in csv.DictReader(open(work / "c.metrics.csv"))]
+if len(sys.argv) == 2:
+    print(sorted(float(row["psnr"]) for row in rows)[len(rows) // 2])
+    sys.exit()
+bound = float(sys.argv[2])
+scores = {row["id"]: float(row["psnr"]) for row in rows}
+kept, rejected = ({line["id"]: line for file in (work / "good").glob("*/" + name)
+                   for line in map(json.loads, file.read_text().splitlines())}
+                  for name in ("metadata.jsonl", "rejected.jsonl"))
+assert set(kept) == {id for id in scores if scores[id] >= bound}, kept
+assert kept and rejected and set(kept) | set(rejected) == set(scores)
+for line in [*kept.values(), *rejected.values()]:
+    assert abs(line["psnr"] - scores[line["id"]]) < 1e-6 and 0 < line["p2p_threshold"] < 1
+seeds = json.loads((work / "good" / "seeds.json").read_text())
+assert sum(len(keys) for _, keys in seeds) == len(kept) == len(list((work / "good").glob("*/*_1.jpg")))
+END
+bound=$("$python" "$work/good.py" "$work")
+check "edits that meet a condition are exported" ends 0 on 2 export "$work/c.h5" --as instruct-pix2pix \
+    --out "$work/good" --keep "psnr>=$bound" --keep "psnr<=99"
+check "the others are counted" prints "edits not kept"
+check "and keep their parameters and scores" ends 0 "$python" "$work/good.py" "$work" "$bound"
+check "sheets leave them out as well" ends 0 "$program" export "$work/c.h5" --as png --out "$work/sheet" --keep "psnr>=$bound"
+check "and say so" prints "strips in $work/sheet/, 4 edits left out: not done, "
+check "other conditions want another folder" ends 1 "$program" export "$work/c.h5" --as instruct-pix2pix --out "$work/good"
+for wrong in "psnr" "psnr>20" ">=3" "psnr>=nan" "psnr>=2x"; do
+    check "\"$wrong\" is no condition" ends 1 "$program" export "$work/c.h5" --keep "$wrong"
+    check "of \"$wrong\" it is said" says "is no condition"
+done
+check "a column that is not there is an error" ends 1 "$program" export "$work/c.h5" --keep "lpips<=0.2"
+check "this column is named" says 'c.metrics.csv has no column "lpips"'
+sed '2d' "$work/c.metrics.csv" >"$work/short.csv"
+check "a table without an edit is an error" ends 1 "$program" export "$work/c.h5" --keep "psnr>=1" --table "$work/short.csv"
+check "this edit is named" says 'does not have "a b/self=0.2,seed=5"'
+sed '2s/a b/a c/' "$work/c.metrics.csv" >"$work/other.csv"
+check "another store's table is an error" ends 1 "$program" export "$work/c.h5" --keep "psnr>=1" --table "$work/other.csv"
+check "it is told apart by its ids" says "it is of another store"
+printf 'entry,clip\n1,0.3\n3,0.1\n' >"$work/clip.csv"
+check "any table with entries will do" ends 0 "$program" export "$work/c.h5" --as pie-bench --plain --out "$work/clip" \
+    --keep "clip>=0.2" --table "$work/clip.csv" "a b/self=0.2,seed=5" "a b/self=0.2,seed=6"
+check "by its own metrics" prints "1 pictures written; 1 edits not kept"
 check "help helps" ends 0 "$program" export --help
