@@ -201,20 +201,13 @@ static bool parse(struct arguments *out, int argc, char **argv, bool prints)
     return ok;
 }
 
-/* What belongs to "edits.h5": "edits" and an ending. @return owned by the caller */
-static char *beside_store(const char *store, const char *ending)
-{
-    char *path;
-    size_t length = strlen(store);
-    if (length > 3 && strcmp(store + length - 3, ".h5") == 0) length -= 3;
-    if (asprintf(&path, "%.*s%s", (int)length, store, ending) < 0) pm_die("no memory for a path");
-    return path;
-}
-
-/* @return owned by the caller; NULL with err set */
+/* "edits" for "edits.h5", unless --out says where. @return owned by the caller; NULL with err set */
 static char *make_folder(const struct export_options *o, struct pm_error *err)
 {
-    char *folder = o->out ? strdup(o->out) : beside_store(o->store, "");
+    const char *path = o->out ? o->out : o->store;
+    size_t length = strlen(path);
+    if (!o->out && length > 3 && strcmp(path + length - 3, ".h5") == 0) length -= 3;
+    char *folder = strndup(path, length);
     if (!folder) pm_die("no memory for a path");
     if (mkdir(folder, 0777) == 0 || errno == EEXIST) return folder;
     pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", folder, strerror(errno));
@@ -238,7 +231,7 @@ static bool load_keep(struct export_keep *keep, const struct pm_store *store,
     for (; keep->count < o->condition_count; keep->count++)
         PM_TRY(
             export_condition_read(&keep->conditions[keep->count], o->conditions[keep->count], err));
-    char *table = o->table ? NULL : beside_store(o->store, ".metrics.csv");
+    char *table = o->table ? NULL : metric_table_path(o->store);
     bool ok = export_keep_load(keep, o->table ? o->table : table, store, err);
     free(table);
     return ok;

@@ -70,7 +70,7 @@ static double window_end(const json_t *window)
 static void add_scores(json_t *line, const struct export_keep *keep, size_t entry)
 {
     for (size_t i = 0; i < keep->count; i++) {
-        double value = keep->values[entry * keep->count + i];
+        double value = keep->table.values[entry * keep->count + i];
         json_object_set_new(line, keep->conditions[i].name,
                             isfinite(value) ? json_real(value) : json_null());
     }

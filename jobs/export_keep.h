@@ -1,9 +1,7 @@
-/** @file export_keep.h  Which edits are good enough: conditions on a table of metrics, as
- *  `promptmill measure` writes it, or any other CSV file with a column "entry". */
+/** @file export_keep.h  Which edits are good enough: conditions on a table of metrics. */
 #ifndef EXPORT_KEEP_H
 #define EXPORT_KEEP_H
-#include "pm/base/error.h"
-#include "pm/data/store.h"
+#include "metric_table.h"
 
 enum { EXPORT_MAX_CONDITIONS = 16, EXPORT_NAME_BYTES = 64 };
 
@@ -18,8 +16,7 @@ struct export_condition {
 struct export_keep {
     struct export_condition conditions[EXPORT_MAX_CONDITIONS];
     size_t count;
-    double *values;    /* [entries, count]  of the table; owned */
-    uint64_t *id_hash; /* [entries]  of the table's id; 0: it has no such row; owned */
+    struct metric_table table; /* of the conditions' metrics */
 };
 
 /** @return false when it is no condition */
@@ -28,7 +25,7 @@ PM_MUST_CHECK bool export_condition_read(struct export_condition *out, const cha
 
 /** Read the columns that the conditions name. @return false when the table cannot be read, or has no
  *  such column, or rows that are not of the store */
-PM_MUST_CHECK bool export_keep_load(struct export_keep *keep, const char *table,
+PM_MUST_CHECK bool export_keep_load(struct export_keep *keep, const char *path,
                                     const struct pm_store *store, struct pm_error *err);
 void export_keep_free(struct export_keep *keep);
 

@@ -1,6 +1,7 @@
 #include "export_tree.h"
 
 #include "store_options.h"
+#include "sweep_label.h"
 
 #include "pm/base/hash.h"
 #include "pm/runtime/agree.h"
@@ -21,16 +22,6 @@ static const char *text_or(const json_t *object, const char *key, const char *ot
     return text && text[0] ? text : otherwise;
 }
 
-/* "ball/cross=0.4" is "ball" and "cross=0.4": a setting's label has no slash. */
-static void split_id(struct export_edit *e, const json_t *config)
-{
-    bool has_sweep = json_object_size(json_object_get(config, "sweep")) > 0;
-    const char *slash = has_sweep ? strrchr(e->item.id, '/') : NULL;
-    e->label = slash ? slash + 1 : "";
-    e->base = slash ? strndup(e->item.id, (size_t)(slash - e->item.id)) : strdup(e->item.id);
-    if (!e->base) pm_die("no memory for an id");
-}
-
 bool export_edit_open(struct export_edit *e, const struct export *x, size_t item, size_t target,
                       struct pm_error *err)
 {
@@ -42,7 +33,9 @@ bool export_edit_open(struct export_edit *e, const struct export *x, size_t item
     e->source_prompt = text_or(e->recipe, "source", "");
     e->prompt = text_or(e->target_recipe, "prompt", e->source_prompt);
     e->instruction = text_or(meta, "edit", text_or(meta, "editing_instruction", e->prompt));
-    split_id(e, x->config);
+    e->label = sweep_label(e->item.id, x->config);
+    e->base = strndup(e->item.id, strlen(e->item.id) - strlen(e->label) - (e->label[0] != '\0'));
+    if (!e->base) pm_die("no memory for an id");
     return export_judge(&e->fate, x, &e->item, target, err);
 }
 

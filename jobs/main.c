@@ -23,6 +23,8 @@ static const struct {
     {"show", "what an edit in a store holds, in words", verb_show},
     {"export", "pictures out of a store", verb_export},
     {"measure", "how far edits are from their originals: a table of metrics", verb_measure},
+    {"compare", "the same edits under several settings: differences and how certain they are",
+     verb_compare},
     {"import", "a manifest out of a benchmark's or a dataset's list of edits", verb_import},
     {"merge", "one store of those of a run's parts", verb_merge},
     {"pack", "a compressed copy of a store, to keep or to pass on", verb_pack},

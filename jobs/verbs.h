@@ -12,6 +12,7 @@ int verb_verify(int argc, char **argv);
 int verb_show(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_measure(int argc, char **argv);
+int verb_compare(int argc, char **argv);
 int verb_import(int argc, char **argv);
 int verb_merge(int argc, char **argv);
 int verb_pack(int argc, char **argv);
