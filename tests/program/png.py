@@ -6,6 +6,27 @@ import zlib
 import numpy as np
 
 
+def _unfilter(kind, line, above):
+    """A row's bytes; plain integers, since each depends on the one before."""
+    if kind == 0:
+        return line
+    if kind == 2:
+        return bytes((a + b) & 255 for a, b in zip(line, above))
+    row = bytearray(3) + bytearray(len(line))  # a pixel of zeros before
+    above = bytes(3) + bytes(above)
+    for i, value in enumerate(line):
+        a, b, c = row[i], above[i + 3], above[i]
+        if kind == 1:
+            row[i + 3] = (value + a) & 255
+        elif kind == 3:
+            row[i + 3] = (value + ((a + b) >> 1)) & 255
+        else:
+            to_a, to_b, to_c = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+            nearest = a if to_a <= to_b and to_a <= to_c else b if to_b <= to_c else c
+            row[i + 3] = (value + nearest) & 255
+    return bytes(row[3:])
+
+
 def read(path):
     """Returns uint8 [height, width, 3]."""
     with open(path, "rb") as file:
@@ -20,14 +41,8 @@ def read(path):
             assert (depth, colour) == (8, 2), path
         packed += body if kind == b"IDAT" else b""
         at += 12 + size
-    raw = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, 1 + width * 3)
-    rows = np.zeros((height + 1, width + 1, 3), np.int64)  # a margin of zeros, above and before
+    raw, stride = zlib.decompress(packed), 1 + width * 3
+    rows = [bytes(width * 3)]
     for y in range(height):
-        kind, line = raw[y, 0], raw[y, 1:].reshape(width, 3)
-        for x in range(width):
-            a, b, c = rows[y + 1, x], rows[y, x + 1], rows[y, x]
-            distances = np.abs([b - c, a - c, a + b - 2 * c])
-            paeth = np.where((distances[0] <= distances[1]) & (distances[0] <= distances[2]), a,
-                             np.where(distances[1] <= distances[2], b, c))
-            rows[y + 1, x + 1] = (line[x] + [0, a, b, (a + b) // 2, paeth][kind]) % 256
-    return rows[1:, 1:].astype(np.uint8)
+        rows.append(_unfilter(raw[y * stride], raw[y * stride + 1:(y + 1) * stride], rows[-1]))
+    return np.frombuffer(b"".join(rows[1:]), np.uint8).reshape(height, width, 3)
