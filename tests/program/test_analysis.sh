@@ -1,11 +1,12 @@
 #!/bin/sh
-# The Python programs in analysis/, on stores of a few small pictures.
+# The Python programs in analysis/, on stores of a few small pictures. What needs PyTorch runs where python3, or the
+# one that NETWORKS_PYTHON names, has it (analysis/requirements.txt).
 . tests/program/lib.sh
 find_python
 
 cp -r configs/images "$work/images"
 cat >"$work/edits.jsonl" <<'END'
-{"id": "fish", "source": "a red fish on a meadow", "image": "images/red-fish.png", "mask": {"height": 128, "width": 128, "runs": [0, 4096]}, "meta": {"category": "change object"}, "targets": [{"prompt": "a red boat on a meadow", "edit": "replace"}, {"prompt": "a red cat on a meadow", "edit": "replace", "local_blend": {"source": "nosuch", "target": "cat"}}]}
+{"id": "fish", "source": "a red fish on a meadow", "image": "images/red-fish.png", "crop": {"left": 16, "top": 5}, "mask": {"height": 128, "width": 128, "runs": [0, 4096]}, "meta": {"category": "change object"}, "targets": [{"prompt": "a red boat on a meadow", "edit": "replace"}, {"prompt": "a red cat on a meadow", "edit": "replace", "local_blend": {"source": "nosuch", "target": "cat"}}]}
 {"id": "star", "source": "a red star", "seed": 3, "meta": {"category": "<b>\"&", "by": "Ünal"}, "targets": [{"prompt": "a blue star", "edit": "replace", "local_blend": {}}, {"prompt": "a red star at night", "edit": "refine"}]}
 END
 cat >"$work/run.json" <<END
@@ -26,10 +27,11 @@ if "$python" -c 'import PIL' 2>/dev/null; then
     check "it says where" prints "$work/one.report.html: "
     check "a short one too" ends 0 analyse report.py "$work/one.h5" --edits 3 --out "$work/few.report.html"
     facts check_report.py "$work"
+    facts check_edit_masks.py "$work"
     check "what is no store is an error" ends 1 analyse report.py "$work/one.metrics.csv"
     check "it is a sentence" says "report.py: $work/one.metrics.csv cannot be opened: it is not an HDF5 file"
 else
-    echo "# report.py is left out: $python has no Pillow (Debian: python3-pil)"
+    echo "# report.py and masks are left out: $python has no Pillow (Debian: python3-pil)"
 fi
 
 check "a table is made" ends 0 analyse tables.py "$work/one.h5"
@@ -54,3 +56,17 @@ check "without a metric that tells of the edit it is refused" ends 1 analyse fig
 check "with what there is" says "whether an edit happened" "there are psnr_outside_mask"
 
 facts check_store_module.py "$work"
+
+for networks in "${NETWORKS_PYTHON:-}" python3 /usr/bin/python3 ""; do
+    [ -n "$networks" ] && "$networks" -c 'import torch, transformers, h5py, PIL' 2>/dev/null && break
+done
+if [ -n "$networks" ]; then
+    python=$networks
+    facts make_networks.py "$work" 2>/dev/null
+    check "metrics of networks are measured" ends 0 analyse network_metrics.py "$work/one.h5" --batch 3 \
+        --clip "$work/clip" --squeezenet "$work/squeezenet.pth" --lpips "$work/lpips.pth" --dino "$work/dino.pth"
+    check "it says where to" prints "$work/one.network-metrics.csv: 8 pictures"
+    facts check_networks.py "$work"
+else
+    echo "# network_metrics.py is left out: no PyTorch and transformers (analysis/requirements.txt)"
+fi
