@@ -47,8 +47,8 @@ def dino(width=128, patch=32, blocks=12):
 
 
 def clip():
-    text = {"vocab_size": 641, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "max_position_embeddings": 77, "bos_token_id": 639, "eos_token_id": 640}  # fmt: skip
+    tokens = {"vocab_size": 641, "max_position_embeddings": 77, "bos_token_id": 639, "eos_token_id": 640}
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2} | tokens
     vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
               "image_size": 48, "patch_size": 16}  # fmt: skip
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
