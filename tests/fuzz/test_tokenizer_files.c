@@ -7,10 +7,10 @@
 
 static const char *const names[] = {"vocab.json", "merges.txt", "special_tokens_map.json",
                                     "tokenizer_config.json", "added_tokens.json"};
-static const char *const sound[] = {
-    "{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab\": 4, \"ab</w>\": 5, "
-    "\"<|startoftext|>\": 6, \"<|endoftext|>\": 7}",
-    "#version: 0.2\na b\na b</w>\n", "{}", "{}", "{}"};
+#define VOCABULARY                                                                                 \
+    "{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab\": 4, \"ab</w>\": 5, "                  \
+    "\"<|startoftext|>\": 6, \"<|endoftext|>\": 7}"
+static const char *const sound[] = {VOCABULARY, "#version: 0.2\na b\na b</w>\n", "{}", "{}", "{}"};
 enum { NAMES = sizeof names / sizeof *names };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
