@@ -33,7 +33,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MailProg=/bin/true
-KillWait=5
+KillWait=2
 ReturnToService=2
 SlurmdTimeout=10
 SlurmdParameters=config_overrides
@@ -65,15 +65,20 @@ stop_slurm()
     for daemon in slurmctld munged; do
         pid=$(cat "$slurm/run/$daemon.pid" 2>/dev/null) || continue
         kill "$pid" 2>/dev/null
-        for i in $(seq 100); do
-            kill -0 "$pid" 2>/dev/null || break
-            sleep 0.05
-        done
+        until_true 5 has_ended "$pid" || return 1
     done
 }
+has_ended() { ! kill -0 "$1" 2>/dev/null; }
 
 # submit OPTION... SCRIPT ARGUMENT...: the job's number, as $id
-submit() { id=$(sbatch --parsable "$@" 2>"$work/stderr"); }
+submit() { id=$(sbatch --parsable --output="$work/job-%j.log" "$@" 2>"$work/stderr"); }
+
+# submit_demo OPTION...: the demo's edits into $store, by a rank on each of two hosts
+submit_demo()
+{
+    submit --nodes=2 --ntasks-per-node=1 --mem-per-cpu=100 --signal=B:USR1@1 "$@" \
+        slurm/edit.sbatch configs/demo.json $flags --store "$store"
+}
 
 # state_of JOB, restarts_of JOB, field_of JOB NAME
 state_of() { field_of "$1" JobState; }
@@ -128,4 +133,21 @@ most_attempts()
 {
     "$python" -c 'import h5py, sys
 print(h5py.File(sys.argv[1], "r")["provenance/entry"]["attempts"].max())' "$1"
+}
+
+# rows_done STORE: what is noted of each picture that is done: by whom, when, how often it was begun
+rows_done()
+{
+    "$python" -c 'import h5py, sys
+store = h5py.File(sys.argv[1], "r")
+notes = store["provenance/entry"][:]
+for entry in (store["entry"]["state"] == 1).nonzero()[0]:
+    print(entry, notes[entry])' "$1"
+}
+
+# none_made_twice STORE BEFORE: are the rows that it had before, in a file, still as they were?
+none_made_twice()
+{
+    rows_done "$1" >"$work/stdout"
+    [ -s "$2" ] && [ -z "$(grep -vxFf "$work/stdout" "$2")" ]
 }
