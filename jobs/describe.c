@@ -64,6 +64,38 @@ void describe_target(char text[DESCRIBE_BYTES], const struct pm_target_recipe *t
     append_blend(text, &target->blend.subtract_source, &target->blend.subtract_target);
 }
 
+static void append_axis(char text[DESCRIBE_BYTES], size_t length, const char *name)
+{
+    if (length)
+        append(text, ", %zu %s%s", length, name, length == 1 ? "" : "s");
+    else
+        append(text, ", mean of %ss", name);
+}
+
+static void print_capture(const struct pm_store_capture *c)
+{
+    static const char *const numbers[] = {"f32", "f16", "u8"};
+    char text[DESCRIBE_BYTES] = "";
+    append(text, "%s of %zux%zu pixels", c->is_self ? "self-attention" : "cross-attention",
+           c->width, c->height);
+    if (!c->is_self) append(text, " to %s", c->is_of_words ? "words" : "tokens");
+    append_axis(text, c->steps, "step");
+    append_axis(text, c->layers, "layer");
+    append_axis(text, c->heads, "head");
+    printf("kept  %s: %s, %s\n", c->path, text, numbers[c->number]);
+}
+
+void describe_print_kept(const struct pm_store_shape *shape)
+{
+    static const char *const latents[] = {"no latents", "the first and last latents",
+                                          "the latents of all steps"};
+    printf("kept  %s, %s%s%s%s\n", shape->images ? "pictures" : "no pictures",
+           latents[shape->latents], shape->blend_mask ? ", blend masks" : "",
+           shape->inversions ? ", inversions" : "",
+           shape->embeddings ? ", null-text embeddings" : "");
+    for (size_t i = 0; i < shape->capture_count; i++) print_capture(&shape->captures[i]);
+}
+
 bool describe_read_recipe(struct pm_recipe *out, const char *json, const char *id,
                           struct pm_error *err)
 {

@@ -11,7 +11,7 @@
 static const char doc[] =
     "\nWithout an id, list the edits of a store, a line each. With ids, tell all "
     "that is known of these: prompts, tokens, settings, state, size of the blend "
-    "mask.";
+    "mask; before them, what the store keeps of each picture.";
 
 static const char *const state_names[] = {"pending", "done", "failed"};
 
@@ -110,6 +110,7 @@ static bool show_all(const struct pm_store *store, const struct store_options *o
 {
     bool lists = options->id_count == 0, ok = true;
     size_t count = lists ? pm_store_shape_of(store)->items : options->id_count;
+    if (!lists) describe_print_kept(pm_store_shape_of(store));
     for (size_t i = 0; ok && i < count; i++) {
         struct pm_store_item item;
         size_t number = i;

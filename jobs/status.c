@@ -1,4 +1,5 @@
 /* promptmill status STORE: what is done, failed and left. */
+#include "describe.h"
 #include "slurm.h"
 #include "store_options.h"
 #include "verbs.h"
@@ -11,9 +12,9 @@
 
 static const char doc[] =
     "\nTell what is done, failed and left in a store, also while a run is "
-    "writing it; and where its Slurm job is, if it has one. Every failed edit is "
-    "named with its reason. Exit status: 0 "
-    "all done, 2 some failed, 85 not finished.";
+    "writing it; what it keeps of each picture; and where its Slurm job is, if it has one. Every "
+    "failed edit is named with its reason. Exit status: 0 all done, 2 some failed, 85 not "
+    "finished.";
 
 enum { BATCH = 4096 };
 
@@ -46,6 +47,7 @@ static bool print_status(size_t counts[3], const struct pm_store *store, const c
               count_rows(counts, store, true, err);
     if (ok) {
         printf("%s: begun %s by %s\n", path, created, software);
+        describe_print_kept(shape);
         printf("%zu lines, %zu pictures: %zu done, %zu failed, %zu left\n", shape->items,
                shape->entries, counts[PM_STORE_DONE], counts[PM_STORE_FAILED],
                counts[PM_STORE_PENDING]);

@@ -15,6 +15,11 @@ check "show tells all about an edit" ends 0 "$program" show "$store" family "sta
 check "what is told: prompts, edits, tokens" prints "family  (manifest line 9, seed 7)" \
     '"a red ball on a meadow in the rain"' "edit        refine" "red ×2" \
     "blend heart→star minus cube" "<|startoftext|>" "of the picture may differ"
+kept="kept  pictures, the latents of all steps, blend masks
+kept  /attention/cross_mean: cross-attention of 8x8 pixels to tokens, mean of steps, mean of layers, mean of heads, f32"
+check "what the store keeps: pictures, latents, attention" prints "$kept" "/attention/words: " "/attention/self: "
+check "status tells it too" ends 2 "$program" status "$store"
+check "in the same words" prints "$kept"
 check "show exits 1 for an id that is not there" ends 1 "$program" show "$store" famly
 check "the id that is not there is named" says '"famly"'
 
