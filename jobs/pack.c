@@ -6,9 +6,11 @@
 #include "pm/data/store_pack.h"
 #include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
+#include "pm/runtime/lock.h"
 #include "pm/runtime/stop.h"
 
 #include <argp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@ static const char doc[] =
     "\nWrite a compressed copy of a store, to keep or to pass on. It reads like the store itself, "
     "with promptmill, h5py or h5dump, but cannot be written any more. Every checksum is verified "
     "on the way, and each picture that is damaged is named."
-    "\vOUT appears when it is whole, or not at all; STORE is never changed. Exit status: 0 done, 2 "
+    "\vOUT appears when it is whole, or not at all; STORE is never changed, and refused "
+    "while a run writes it. Exit status: 0 done, 2 "
     "damage found, 70 OUT cannot be written (a full disk), 85 stopped by a signal.";
 
 static const struct argp_option option_table[] = {
@@ -129,10 +132,24 @@ static void print_report(const struct arguments *a, const struct pm_store_pack_r
            (double)report->bytes_before / (double)report->bytes_after, seconds);
 }
 
+/* A store that a run is writing is refused, and none begins meanwhile. Where no lock can be made, as in a
+ * folder that may only be read, no run is there to make one either. */
+static bool take_lock(struct pm_lock *lock, const char *store, struct pm_error *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s.lock", store) >= (int)sizeof path)
+        return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", store);
+    if (pm_lock_take(lock, path, pm_lock_times_default(), err)) return true;
+    if (err->code != PM_E_IO || access(path, F_OK) == 0) return false;
+    *err = (struct pm_error){0};
+    return true;
+}
+
 int verb_pack(int argc, char **argv)
 {
     struct arguments a;
-    struct pm_store_pack_report report;
+    struct pm_store_pack_report report = {0};
+    struct pm_lock lock = {0};
     struct pm_error err = {0};
     bool helped;
     if (!parse(&a, argc, argv, &helped)) return PM_EXIT_INPUT;
@@ -142,7 +159,9 @@ int verb_pack(int argc, char **argv)
     a.options.damaged = print_damaged;
     a.options.progress = show_progress;
     a.options.context = &watch;
-    bool ok = pm_store_pack(a.store, a.out, &a.options, &report, &err);
+    bool ok =
+        take_lock(&lock, a.store, &err) && pm_store_pack(a.store, a.out, &a.options, &report, &err);
+    pm_lock_release(&lock);
     clear_line(&watch);
     if (ok) print_report(&a, &report, pm_clock_seconds() - watch.start_seconds);
     if (!ok) fprintf(stderr, "promptmill: %s\n", err.message);

@@ -162,6 +162,8 @@ begin "$store" "$config"
 kill -STOP "$job" # so that it cannot finish before the second begins
 check "a second run on a store is refused" ends 1 "$program" run "$config" --steps 20 --store "$store"
 check "the first one's host and process are told" says "in use by a run on $(hostname), process $job"
+check "it is not packed meanwhile" ends 1 "$program" pack "$store" "$work/packed.h5"
+check "the reason is told" says "in use by a run on $(hostname), process $job"
 kill -CONT "$job"
 check "the first one finishes" job_ends 0
 check "the first one's store is as if there had been no other" same_stores "$slow" "$store"
