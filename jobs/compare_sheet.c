@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TILE_MAX = 192, MARGIN = 16, GAP = 8, LINE = 20 };
+enum { TILE_MAX = 192, MARGIN = 16, GAP = 8, LINE = 20, HEAD_LINES = 2 };
 
 static const struct pm_color black = {20, 20, 20}, grey = {110, 110, 110};
 
@@ -70,7 +70,7 @@ static bool lay_out(struct layout *out, const struct comparison *c, size_t count
                            .tile_height = (size_t)ceil((double)shape->image_height * scale)};
     out->row_height = out->tile_height + 2 * LINE + GAP;
     out->width = 2 * MARGIN + (c->column_count + 1) * (out->tile_width + GAP) - GAP;
-    out->height = 2 * MARGIN + LINE + count * out->row_height;
+    out->height = 2 * MARGIN + HEAD_LINES * LINE + count * out->row_height;
     if (out->width <= PM_IMAGE_MAX_SIDE && out->height <= PM_IMAGE_MAX_SIDE) return true;
     return pm_fail(err, PM_E_INPUT, "a sheet of %zu settings would be %zux%zu pixels, more than %d",
                    c->column_count, out->width, out->height, PM_IMAGE_MAX_SIDE);
@@ -86,7 +86,7 @@ static bool draw_row(struct pm_image *sheet, const struct layout *l, const struc
 {
     struct pm_text_style bold = {.color = black, .scale = 1, .bold = true},
                          plain = {.color = grey, .scale = 1};
-    ptrdiff_t y = (ptrdiff_t)(MARGIN + LINE + row * l->row_height);
+    ptrdiff_t y = (ptrdiff_t)(MARGIN + HEAD_LINES * LINE + row * l->row_height);
     size_t width = l->width - 2 * MARGIN;
     char text[PM_ERROR_BYTES];
     snprintf(text, sizeof text, "%.100s: \"%.200s\"", edit->id, edit->prompt);
@@ -102,8 +102,7 @@ static bool draw_row(struct pm_image *sheet, const struct layout *l, const struc
         pm_image_free(&picture);
         PM_TRY(ok);
         if (column == 0) continue;
-        snprintf(text, sizeof text, "%s %.4g", c->metrics[0],
-                 edit->values[(column - 1) * c->metric_count]);
+        snprintf(text, sizeof text, "%.4g", edit->values[(column - 1) * c->metric_count]);
         pm_canvas_text_box(sheet, column_x(l, column), y + LINE + (ptrdiff_t)l->tile_height + 4,
                            l->tile_width, 1, text, &plain);
     }
@@ -115,13 +114,17 @@ bool compare_sheet_draw(struct pm_image *out, const struct comparison *c, const 
 {
     struct layout l;
     struct pm_image sheet;
-    struct pm_text_style style = {.color = black, .scale = 1, .bold = true};
+    struct pm_text_style style = {.color = black, .scale = 1, .bold = true},
+                         plain = {.color = grey, .scale = 1};
+    char title[PM_ERROR_BYTES];
     PM_TRY(lay_out(&l, c, count, err));
     pm_image_init(&sheet, l.width, l.height);
-    pm_canvas_text_box(&sheet, column_x(&l, 0), MARGIN, l.tile_width, 1, "original", &style);
+    snprintf(title, sizeof title, "below each edit: %.200s", c->metrics[0]);
+    pm_canvas_text_box(&sheet, MARGIN, MARGIN, l.width - 2 * MARGIN, 1, title, &plain);
+    pm_canvas_text_box(&sheet, column_x(&l, 0), MARGIN + LINE, l.tile_width, 1, "original", &style);
     for (size_t i = 0; i < c->column_count; i++)
-        pm_canvas_text_box(&sheet, column_x(&l, i + 1), MARGIN, l.tile_width, 1, c->columns[i].name,
-                           &style);
+        pm_canvas_text_box(&sheet, column_x(&l, i + 1), MARGIN + LINE, l.tile_width, 1,
+                           c->columns[i].name, &style);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++)
         ok = draw_row(&sheet, &l, c, &c->edits[edits[i]], i, err);

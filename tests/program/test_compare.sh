@@ -48,7 +48,7 @@ for row, entry in zip(rows[1::2], map(int, entries)):
     assert abs(float(row["picture_difference"]) - np.abs(a[entry] - b[entry]).mean()) < 1e-6
 sheet = png.read(work + "ab/sheet.png")
 widest = int(entries[np.abs(differences).argmax()])
-tiles = [sheet[16 + 20 + 20:, 16 + i * 72:][:64, :64] for i in range(3)]
+tiles = [sheet[16 + 2 * 20 + 20:, 16 + i * 72:][:64, :64] for i in range(3)]
 assert all((tile == picture).all() for tile, picture in zip(tiles, (a[0 if widest < 5 else 5], a[widest], b[widest])))
 END
 check "numbers and pictures are those of the stores" ends 0 "$python" "$work/check.py" "$work"
