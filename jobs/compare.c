@@ -1,13 +1,13 @@
 /* promptmill compare STORE [STORE ...]: the same edits under several settings. */
 #include "compare_edits.h"
 #include "compare_sheet.h"
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/data/csv.h"
 #include "pm/data/paired.h"
 #include "pm/runtime/exit_status.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
@@ -81,25 +81,8 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     }
 }
 
-static bool parse(struct arguments *out, int argc, char **argv, bool *helped)
-{
-    char name[] = "promptmill compare";
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "STORE...", .doc = doc};
-    *out = (struct arguments){.out = "compare", .shown = 24};
-    *helped = false;
-    for (int i = 1; i < argc; i++)
-        *helped = *helped || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0;
-    if (*helped) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, out) == 0;
-    argv[0] = verb;
-    return ok;
-}
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "STORE...", .doc = doc};
 
 static bool path_in(char path[PATH_MAX], const char *folder, const char *name, struct pm_error *err)
 {
@@ -310,13 +293,12 @@ static bool open_stores(struct pm_store **stores, const struct arguments *a, str
 
 int verb_compare(int argc, char **argv)
 {
-    struct arguments a;
+    struct arguments a = {.out = "compare", .shown = 24};
     struct pm_store *stores[COMPARE_MAX_STORES] = {NULL};
     struct comparison comparison;
     struct pm_error err = {0};
-    bool helped;
-    if (!parse(&a, argc, argv, &helped)) return PM_EXIT_INPUT;
-    if (helped) return PM_EXIT_DONE;
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
+    if (!verb_arguments_read(&argp, argc, argv, &a, true)) return PM_EXIT_INPUT;
     bool ok = open_stores(stores, &a, &err) &&
               compare_edits(&comparison, a.stores, (const struct pm_store *const *)stores,
                             a.store_count, a.metrics, a.metric_count, &err);

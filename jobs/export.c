@@ -1,12 +1,12 @@
 /* promptmill export STORE --as FORMAT: pictures out of a store. */
 #include "export.h"
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/runtime/agree.h"
 #include "pm/runtime/exit_status.h"
 #include "pm/runtime/world.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,30 +173,8 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     }
 }
 
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0) return true;
-    return false;
-}
-
-static bool parse(struct arguments *out, int argc, char **argv, bool prints)
-{
-    char name[] = "promptmill export";
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "STORE [ID...]", .doc = doc};
-    *out = (struct arguments){.format = &formats[0]};
-    if (asks_for_help(argc, argv)) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    unsigned quiet = prints ? 0 : ARGP_NO_ERRS;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP | quiet, NULL, out) == 0;
-    argv[0] = verb;
-    return ok;
-}
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "STORE [ID...]", .doc = doc};
 
 /* "edits" for "edits.h5", unless --out says where. @return owned by the caller; NULL with err set */
 static char *make_folder(const struct export_options *o, struct pm_error *err)
@@ -280,15 +258,12 @@ static bool write_edits(const struct arguments *a, const struct pm_world *world,
 
 int verb_export(int argc, char **argv)
 {
-    struct arguments a;
+    struct arguments a = {.format = &formats[0]};
     struct pm_world world;
     struct pm_error err = {0};
-    if (asks_for_help(argc, argv)) {
-        (void)parse(&a, argc, argv, true);
-        return PM_EXIT_DONE;
-    }
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
     pm_world_init(&world, &argc, &argv);
-    bool ok = parse(&a, argc, argv, world.rank == 0);
+    bool ok = verb_arguments_read(&argp, argc, argv, &a, world.rank == 0);
     bool is_parsed = ok;
     ok = ok && write_edits(&a, &world, &err);
     if (!ok && is_parsed && world.rank == 0) fprintf(stderr, "promptmill: %s\n", err.message);

@@ -1,10 +1,10 @@
 /* promptmill import FORMAT FILE: other people's lists of edits, as a manifest. */
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/data/import.h"
 #include "pm/runtime/exit_status.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,27 +95,8 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     }
 }
 
-static bool parse(struct arguments *out, int argc, char **argv, bool *helped)
-{
-    char name[64];
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "FORMAT FILE", .doc = doc};
-    *out = (struct arguments){0};
-    *helped = false;
-    snprintf(name, sizeof name, "promptmill %s", argv[0]);
-    for (int i = 1; i < argc; i++)
-        *helped = *helped || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0;
-    if (*helped) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, out) == 0;
-    argv[0] = verb;
-    if (!out->options.images) out->options.images = "annotation_images";
-    return ok;
-}
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "FORMAT FILE", .doc = doc};
 
 /* "data/mapping_file.json" to "data/mapping_file.manifest.jsonl". @return owned by the caller */
 static char *default_out(const char *file)
@@ -159,12 +140,12 @@ static bool write_manifest(struct pm_import_result *result, const char *out,
 
 int verb_import(int argc, char **argv)
 {
-    struct arguments a;
+    struct arguments a = {0};
     struct pm_import_result result = {0};
     struct pm_error err = {0};
-    bool helped;
-    if (!parse(&a, argc, argv, &helped)) return PM_EXIT_INPUT;
-    if (helped) return PM_EXIT_DONE;
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
+    if (!verb_arguments_read(&argp, argc, argv, &a, true)) return PM_EXIT_INPUT;
+    if (!a.options.images) a.options.images = "annotation_images";
     char *made = a.out ? NULL : default_out(a.file);
     const char *out = a.out ? a.out : made;
     bool ok = write_manifest(&result, out, &a, &err);

@@ -1,6 +1,7 @@
 /* promptmill measure STORE: a table of metrics beside it. */
 #include "measure_item.h"
 #include "measure_table.h"
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/data/manifest.h"
@@ -8,7 +9,6 @@
 #include "pm/runtime/exit_status.h"
 #include "pm/runtime/world.h"
 
-#include <argp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,30 +68,8 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     }
 }
 
-static bool asks_for_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0) return true;
-    return false;
-}
-
-static bool parse(struct arguments *out, int argc, char **argv, bool prints)
-{
-    char name[] = "promptmill measure";
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "STORE", .doc = doc};
-    *out = (struct arguments){0};
-    if (asks_for_help(argc, argv)) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    unsigned quiet = prints ? 0 : ARGP_NO_ERRS;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP | quiet, NULL, out) == 0;
-    argv[0] = verb;
-    return ok;
-}
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "STORE", .doc = doc};
 
 /* The manifest's, whose pictures and masks are looked for beside it. */
 static bool manifest_folder(char folder[PATH_MAX], const struct pm_store *store,
@@ -174,15 +152,12 @@ static bool measure(const struct arguments *a, const struct pm_world *world, str
 
 int verb_measure(int argc, char **argv)
 {
-    struct arguments a;
+    struct arguments a = {0};
     struct pm_world world;
     struct pm_error err = {0};
-    if (asks_for_help(argc, argv)) {
-        (void)parse(&a, argc, argv, true);
-        return PM_EXIT_DONE;
-    }
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
     pm_world_init(&world, &argc, &argv);
-    bool ok = parse(&a, argc, argv, world.rank == 0);
+    bool ok = verb_arguments_read(&argp, argc, argv, &a, world.rank == 0);
     bool is_parsed = ok;
     ok = ok && measure(&a, &world, &err);
     if (!ok && is_parsed && world.rank == 0) fprintf(stderr, "promptmill: %s\n", err.message);

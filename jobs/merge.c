@@ -1,10 +1,10 @@
 /* promptmill merge OUT STORE...: one store of the parts' stores. */
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/data/store_merge.h"
 #include "pm/runtime/exit_status.h"
 
-#include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,23 +65,15 @@ static int merge(const struct arguments *a)
     return report.failed > 0 ? PM_EXIT_SOME_FAILED : PM_EXIT_DONE;
 }
 
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "OUT STORE...", .doc = doc};
+
 int verb_merge(int argc, char **argv)
 {
-    char name[64];
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "OUT STORE...", .doc = doc};
-    snprintf(name, sizeof name, "promptmill %s", argv[0]);
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-?") != 0) continue;
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return PM_EXIT_DONE;
-    }
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
     struct arguments a = {.stores = calloc((size_t)argc + 1, sizeof *a.stores)};
     if (!a.stores) pm_die("no memory for %d arguments", argc);
-    char *verb = argv[0];
-    argv[0] = name;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, &a) == 0;
-    argv[0] = verb;
+    bool ok = verb_arguments_read(&argp, argc, argv, &a, true);
     int status = ok ? merge(&a) : PM_EXIT_INPUT;
     free(a.stores);
     return status;

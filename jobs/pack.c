@@ -1,5 +1,6 @@
 /* promptmill pack STORE OUT: a smaller copy of a store. */
 #include "store_options.h"
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/base/log.h"
@@ -9,7 +10,6 @@
 #include "pm/runtime/lock.h"
 #include "pm/runtime/stop.h"
 
-#include <argp.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,26 +67,8 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
     }
 }
 
-static bool parse(struct arguments *out, int argc, char **argv, bool *helped)
-{
-    char name[64];
-    struct argp argp = {
-        .options = option_table, .parser = parse_option, .args_doc = "STORE OUT", .doc = doc};
-    *out = (struct arguments){.options = pm_store_pack_options_default()};
-    *helped = false;
-    snprintf(name, sizeof name, "promptmill %s", argv[0]);
-    for (int i = 1; i < argc; i++)
-        *helped = *helped || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0;
-    if (*helped) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, out) == 0;
-    argv[0] = verb;
-    return ok;
-}
+static const struct argp argp = {
+    .options = option_table, .parser = parse_option, .args_doc = "STORE OUT", .doc = doc};
 
 /* What is seen while it goes on. */
 struct watch {
@@ -147,13 +129,12 @@ static bool take_lock(struct pm_lock *lock, const char *store, struct pm_error *
 
 int verb_pack(int argc, char **argv)
 {
-    struct arguments a;
+    struct arguments a = {.options = pm_store_pack_options_default()};
     struct pm_store_pack_report report = {0};
     struct pm_lock lock = {0};
     struct pm_error err = {0};
-    bool helped;
-    if (!parse(&a, argc, argv, &helped)) return PM_EXIT_INPUT;
-    if (helped) return PM_EXIT_DONE;
+    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
+    if (!verb_arguments_read(&argp, argc, argv, &a, true)) return PM_EXIT_INPUT;
     struct watch watch = {.start_seconds = pm_clock_seconds(), .terminal = isatty(STDERR_FILENO)};
     pm_stop_init(&watch.stop, NULL, 0.0);
     a.options.damaged = print_damaged;

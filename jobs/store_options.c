@@ -1,6 +1,7 @@
 #include "store_options.h"
 
-#include <argp.h>
+#include "verb_arguments.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -43,26 +44,14 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
 bool store_options_parse(struct store_options *out, int argc, char **argv, const char *doc,
                          unsigned flags, bool *helped)
 {
-    char name[64];
     struct parse parse = {.out = out, .flags = flags};
     struct argp argp = {.options = no_options,
                         .parser = parse_option,
                         .args_doc = flags & STORE_IDS ? "STORE [ID...]" : "STORE",
                         .doc = doc};
     *out = (struct store_options){0};
-    *helped = false;
-    snprintf(name, sizeof name, "promptmill %s", argv[0]);
-    for (int i = 1; i < argc; i++)
-        *helped = *helped || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-?") == 0;
-    if (*helped) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-        return true;
-    }
-    char *verb = argv[0];
-    argv[0] = name;
-    bool ok = argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, &parse) == 0;
-    argv[0] = verb;
-    return ok;
+    *helped = verb_arguments_help(&argp, argc, argv);
+    return *helped || verb_arguments_read(&argp, argc, argv, &parse, true);
 }
 
 bool store_find_item(size_t *item, const struct pm_store *store, const char *id,
