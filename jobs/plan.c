@@ -1,8 +1,7 @@
 /* promptmill plan CONFIG: everything that `run` would find wrong, and what it would take. */
 #include "config_options.h"
 #include "load_model.h"
-#include "run_memory.h"
-#include "run_plan.h"
+#include "plan_check.h"
 #include "verbs.h"
 
 #include "pm/model/model.h"
@@ -84,30 +83,6 @@ static void print_additions(const struct pm_config *config)
                config->embeddings[i].token ? config->embeddings[i].token : "");
 }
 
-/* A line that does not fit even where its rank is alone on a host like this. */
-static void print_too_large(const struct run_plan *plan, const struct run_memory *host, size_t item)
-{
-    struct run_plan_line line;
-    struct pm_error err = {0};
-    run_plan_line_load(&line, plan, item);
-    if (!run_memory_allows(host, plan, &plan->shape, &line.recipe, &line.prepared, &err))
-        printf("%s: %s\n", line.place, err.message);
-    run_plan_line_free(&line);
-}
-
-/* @return lines that need more than there is; they are printed */
-static size_t print_all_too_large(const struct run_plan *plan, const struct run_memory *host)
-{
-    double room = run_memory_share(host) - run_memory_picture_bytes(&plan->shape);
-    size_t count = 0;
-    for (size_t i = 0; i < plan->manifest.count; i++) {
-        if (plan->items[i].cost == 0 || (double)plan->items[i].bytes <= room) continue;
-        print_too_large(plan, host, i);
-        count++;
-    }
-    return count;
-}
-
 static void print_memory(const struct run_plan *plan, const struct run_memory *host)
 {
     char place[PM_MANIFEST_PLACE_BYTES];
@@ -129,9 +104,12 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
     for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
     struct run_memory host = run_memory_make(plan->config, s->model, 1);
-    size_t too_large = print_all_too_large(plan, &host);
+    struct plan_findings found = plan_check(plan, &host);
     printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
            plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
+    if (found.pictures > 0)
+        printf("real        %zu pictures were read, %zu of them cannot be used\n", found.pictures,
+               found.bad_pictures);
     if (plan->config->sweep.axis_count > 0)
         printf("sweep       %zu settings of each of %zu lines\n", plan->config->sweep.settings,
                plan->manifest.count / plan->config->sweep.settings);
@@ -151,7 +129,8 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
         pm_log(PM_LOG_ERROR, "%s", err.message);
         return PM_EXIT_INPUT;
     }
-    return plan->problem_count + too_large > 0 ? PM_EXIT_INPUT : PM_EXIT_DONE;
+    return plan->problem_count + found.too_large + found.bad_pictures > 0 ? PM_EXIT_INPUT
+                                                                          : PM_EXIT_DONE;
 }
 
 int verb_plan(int argc, char **argv)

@@ -38,22 +38,30 @@ static bool invert(struct run_image *out, struct run *r, const struct pm_recipe 
                            &r->scratch, err);
 }
 
-bool run_image_open(struct run_image *out, struct run *r, const struct pm_recipe *recipe,
-                    const struct pm_prepared *prepared, struct pm_error *err)
+bool run_image_load(unsigned char *pixels, const struct pm_config *config,
+                    const struct pm_edit_settings *s, const struct pm_image_recipe *image,
+                    struct pm_error *err)
 {
-    const struct pm_image_recipe *image = &recipe->image;
-    const struct pm_edit_settings *s = &r->settings;
-    size_t mark = r->scratch.used, factor = s->model->vae.factor;
-    size_t height = s->latent_height * factor, width = s->latent_width * factor;
+    size_t factor = s->model->vae.factor;
     struct pm_image_fit fit = {
         .rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
         .crop = {image->left, image->right, image->top, image->bottom},
     };
     char path[PATH_MAX];
-    unsigned char *pixels = pm_arena_bytes(&r->scratch, height * width * 3);
+    return image_path(path, config->manifest, image->path, err) &&
+           pm_image_load_fitted(pixels, s->latent_height * factor, s->latent_width * factor, path,
+                                &fit, err);
+}
+
+bool run_image_open(struct run_image *out, struct run *r, const struct pm_recipe *recipe,
+                    const struct pm_prepared *prepared, struct pm_error *err)
+{
+    const struct pm_edit_settings *s = &r->settings;
+    size_t mark = r->scratch.used, factor = s->model->vae.factor;
+    size_t bytes = s->latent_height * factor * s->latent_width * factor * 3;
+    unsigned char *pixels = pm_arena_bytes(&r->scratch, bytes);
     *out = (struct run_image){.real.pixels = pixels};
-    bool ok = image_path(path, r->config.manifest, image->path, err) &&
-              pm_image_load_fitted(pixels, height, width, path, &fit, err) &&
+    bool ok = run_image_load(pixels, &r->config, s, &recipe->image, err) &&
               invert(out, r, recipe, prepared, err);
     if (!ok) r->scratch.used = mark;
     return ok;

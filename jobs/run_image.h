@@ -10,6 +10,12 @@ struct run_image {
     double psnr;                       /* of its reconstruction, once it is judged */
 };
 
+/** Read and fit a real picture. @param pixels  [height, width, 3] of the run's pictures
+ *  @param image  whose path is seen from the manifest's folder */
+PM_MUST_CHECK bool run_image_load(unsigned char *pixels, const struct pm_config *config,
+                                  const struct pm_edit_settings *settings,
+                                  const struct pm_image_recipe *image, struct pm_error *err);
+
 /** @param recipe  has an image, whose path is seen from the manifest's folder
  *  @return true, *out in the run's scratch; false: the picture cannot be used, and nothing is taken
  *  from the scratch */
