@@ -3,9 +3,10 @@
 #include "pm/runtime/agree.h"
 #include "pm/runtime/node_arena.h"
 
-static bool load_weights(void *self, struct pm_arena *memory, struct pm_error *err)
+static bool load_weights(void *self, struct pm_arena *memory, size_t share, size_t shares,
+                         struct pm_error *err)
 {
-    return pm_model_load_weights(memory, self, err);
+    return pm_model_load_weights(memory, self, share, shares, err);
 }
 
 void config_additions_make(struct config_additions *out, const struct pm_config *config)

@@ -19,7 +19,8 @@ void config_additions_make(struct config_additions *out, const struct pm_config 
 PM_MUST_CHECK bool measure_model(struct pm_model *out, const struct pm_config *config,
                                  struct pm_error *err);
 
-/** pm_model_load_with, of one rank of each host where its ranks can share memory (pm_node_arena_fill).
+/** pm_model_load_with, by the ranks of each host together where they can share memory
+ *  (pm_node_arena_fill).
  *  Collective over all ranks. @return true, *out owned by the caller (pm_model_free); false on all
  *  ranks, *out empty, err with the lowest failed rank's sentence */
 PM_MUST_CHECK bool load_model_shared(struct pm_model *out, const struct pm_world *world,

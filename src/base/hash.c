@@ -14,6 +14,21 @@ uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed)
     return XXH3_64bits_withSeed(data, bytes, seed);
 }
 
+uint64_t pm_hash64_map(void *map, size_t bytes, uint64_t seed)
+{
+    enum { BLOCK = 32 << 20 }; /* bytes; pages begin there */
+    XXH3_state_t *state = XXH3_createState();
+    if (!state || XXH3_64bits_reset_withSeed(state, seed) != XXH_OK) pm_die("no memory for a hash");
+    for (size_t done = 0; done < bytes; done += BLOCK) {
+        size_t count = bytes - done < BLOCK ? bytes - done : BLOCK;
+        (void)XXH3_64bits_update(state, (char *)map + done, count);
+        madvise((char *)map + done, count, MADV_DONTNEED);
+    }
+    uint64_t hash = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return hash;
+}
+
 void pm_hash_text(char text[PM_HASH_TEXT_BYTES], const void *data, size_t bytes)
 {
     XXH128_hash_t h = XXH3_128bits(data, bytes);

@@ -77,14 +77,14 @@ bool pm_shared_arena_attach(struct pm_arena *out, const struct pm_arena_offer *o
     *out = (struct pm_arena){0};
     char path[64];
     snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)offer->process, offer->file);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDWR | O_CLOEXEC);
     if (file < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
     struct stat status;
     /* in another PID namespace that number is another process's */
     bool ok = (fstat(file, &status) == 0 && status.st_dev == offer->device &&
                status.st_ino == offer->inode) ||
               pm_fail(err, PM_E_IO, "%s is another file than the one that was offered", path);
-    if (ok && !map_at(offer->base, offer->capacity, PROT_READ, file))
+    if (ok && !map_at(offer->base, offer->capacity, PROT_READ | PROT_WRITE, file))
         ok = pm_fail(err, PM_E_IO, "cannot map %zu bytes at %p: %s", offer->capacity, offer->base,
                      strerror(errno));
     close(file);

@@ -40,7 +40,7 @@ static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
     close(fd);
     if (map == MAP_FAILED) return pm_fail(err, PM_E_IO, "cannot map %s: %s", path, strerror(errno));
     if (!map) return true;
-    *hash = pm_hash64(map, (size_t)status.st_size, *hash);
+    *hash = pm_hash64_map(map, (size_t)status.st_size, *hash);
     munmap(map, (size_t)status.st_size);
     return true;
 }
@@ -51,7 +51,7 @@ static bool hash_shards(uint64_t *hash, const char *folder, const char *stem, st
     struct pm_tensor_set set;
     PM_TRY(pm_tensor_set_open(&set, folder, stem, err));
     for (size_t i = 0; set.has_index && i < set.file_count; i++)
-        *hash = pm_hash64(set.files[i].map, set.files[i].map_bytes, *hash);
+        *hash = pm_hash64_map(set.files[i].map, set.files[i].map_bytes, *hash);
     pm_tensor_set_close(&set);
     return true;
 }
@@ -120,7 +120,7 @@ static bool hash_single_file(char text[PM_HASH_TEXT_BYTES], const struct pm_chec
                              struct pm_error *err)
 {
     const struct pm_single_file *file = checkpoint->file;
-    uint64_t hashes[3] = {pm_hash64(file->file.map, file->file.map_bytes, 0)};
+    uint64_t hashes[3] = {pm_hash64_map(file->file.map, file->file.map_bytes, 0)};
     PM_TRY(hash_tokenizer(&hashes[1], checkpoint, err));
     for (int i = 0; i < PM_NETWORKS; i++) hash_json(&hashes[2], file->model.configs[i]);
     hash_json(&hashes[2], file->model.scheduler);

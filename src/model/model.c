@@ -89,6 +89,7 @@ static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model 
 struct loading {
     const struct pm_model *opened;
     bool only_measures;
+    size_t share, shares;
     size_t latent_height, latent_width; /* 0: any */
     struct pm_arena *memory;
 };
@@ -99,6 +100,8 @@ static bool load_network(struct networks *n, enum pm_network network, const stru
     struct pm_component component;
     PM_TRY(pm_checkpoint_component(&component, &l->opened->checkpoint, network, err));
     component.only_measures = l->only_measures;
+    component.share = l->share;
+    component.shares = l->shares;
     component.latent_height = l->latent_height;
     component.latent_width = l->latent_width;
     struct pm_loras *loras = l->opened->loras;
@@ -130,19 +133,8 @@ static bool find_latent_size(struct loading *l, struct pm_error *err)
     return true;
 }
 
-static bool load_networks(struct pm_arena *memory, const struct pm_model *opened,
-                          bool only_measures, struct pm_error *err)
+static bool check_networks(const struct networks *n, const char *path, struct pm_error *err)
 {
-    const char *path = opened->checkpoint.path;
-    struct loading l = {.opened = opened, .only_measures = only_measures, .memory = memory};
-    PM_ASSERT(memory->used == 0);
-    struct networks *n = pm_arena_bytes(memory, sizeof *n);
-    n->fingerprint[0] = '\0';
-    PM_TRY(find_latent_size(&l, err));
-    PM_TRY(load_network(n, PM_TEXT_ENCODER, &l, err));
-    PM_TRY(load_network(n, PM_UNET, &l, err));
-    if (opened->loras) PM_TRY(pm_loras_check_all_used(opened->loras, err));
-    PM_TRY(load_network(n, PM_VAE, &l, err));
     if (n->unet.config.context_channels != n->text_encoder.channels)
         return pm_fail(err, PM_E_FORMAT,
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", path,
@@ -150,15 +142,37 @@ static bool load_networks(struct pm_arena *memory, const struct pm_model *opened
     if (n->unet.config.in_channels != n->vae.config.latent_channels)
         return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu", path,
                        n->unet.config.in_channels, n->vae.config.latent_channels);
-    return check_tokens(&n->text_encoder, opened, memory, err);
+    return true;
 }
 
-bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
-                           struct pm_error *err)
+/* The networks' own structs are put where all processes find them by the first alone: the others may
+ * be writing still what these point to. */
+static bool load_networks(const struct loading *loading, struct pm_error *err)
 {
-    PM_TRY(load_networks(memory, opened, false, err));
-    struct networks *n = (struct networks *)memory->base;
-    return fingerprint(n->fingerprint, opened, err);
+    struct loading l = *loading;
+    static struct networks n; /* large */
+    PM_ASSERT(l.memory->used == 0);
+    struct networks *shared = pm_arena_bytes(l.memory, sizeof *shared);
+    n.fingerprint[0] = '\0';
+    PM_TRY(find_latent_size(&l, err));
+    PM_TRY(load_network(&n, PM_TEXT_ENCODER, &l, err));
+    PM_TRY(load_network(&n, PM_UNET, &l, err));
+    if (l.opened->loras) PM_TRY(pm_loras_check_all_used(l.opened->loras, err));
+    PM_TRY(load_network(&n, PM_VAE, &l, err));
+    PM_TRY(check_networks(&n, l.opened->checkpoint.path, err));
+    PM_TRY(check_tokens(&n.text_encoder, l.opened, l.memory, err));
+    if (l.share != 0) return true;
+    if (!l.only_measures) PM_TRY(fingerprint(n.fingerprint, l.opened, err));
+    *shared = n;
+    return true;
+}
+
+bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened, size_t share,
+                           size_t shares, struct pm_error *err)
+{
+    const struct loading loading = {
+        .opened = opened, .share = share, .shares = shares, .memory = memory};
+    return load_networks(&loading, err);
 }
 
 bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err)
@@ -186,7 +200,7 @@ bool pm_model_load_with(struct pm_model *out, const char *path,
 {
     PM_TRY(pm_model_open(out, path, additions, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (!pm_model_load_weights(&out->weights, out, err)) {
+    if (!pm_model_load_weights(&out->weights, out, 0, 1, err)) {
         pm_model_free(out);
         return false;
     }
@@ -200,7 +214,9 @@ bool pm_model_measure(struct pm_model *out, const char *path,
 {
     PM_TRY(pm_model_open(out, path, additions, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (!load_networks(&out->weights, out, true, err)) {
+    const struct loading measuring = {
+        .opened = out, .only_measures = true, .memory = &out->weights};
+    if (!load_networks(&measuring, err)) {
         pm_model_free(out);
         return false;
     }

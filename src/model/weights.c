@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 192 };
+enum { NAME_BYTES = 192, WINOGRAD_SIZE = 4 /* times the plain weights */ };
 static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tensor at a time */
 
 /* Write the printf-like name into a local buffer. */
@@ -26,8 +26,7 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
 void pm_weights_open(struct pm_weights *out, const struct pm_component *component,
                      struct pm_arena *memory)
 {
-    *out = (struct pm_weights){
-        .set = &component->set, .memory = memory, .only_measures = component->only_measures};
+    *out = (struct pm_weights){.set = &component->set, .memory = memory, .component = component};
     out->used = calloc(out->set->count + 1, sizeof *out->used);
     if (!out->used) pm_die("no memory to read %s", out->set->path);
     pm_arena_init(&out->scratch, SCRATCH_BYTES);
@@ -38,6 +37,19 @@ void pm_weights_close(struct pm_weights *weights)
     free(weights->used);
     pm_arena_free(&weights->scratch);
     *weights = (struct pm_weights){0};
+}
+
+/* What is asked for next, of so many numbers, falls to the share that has had the fewest so far. */
+static void begin_turn(struct pm_weights *weights, size_t numbers)
+{
+    const struct pm_component *c = weights->component;
+    size_t next = 0, shares = c->shares < PM_WEIGHTS_SHARES ? c->shares : PM_WEIGHTS_SHARES;
+    weights->skips = c->only_measures;
+    if (shares < 2) return;
+    for (size_t i = 1; i < shares; i++)
+        if (weights->turns[i] < weights->turns[next]) next = i;
+    weights->turns[next] += numbers;
+    weights->skips = weights->skips || next != c->share;
 }
 
 /* Whole numbers, and the list of positions even where the file was made half precision as a whole. */
@@ -110,7 +122,7 @@ static bool floats_named(const float **out, struct pm_weights *weights, struct p
     *out = values;
     if (weights->loras)
         PM_TRY(pm_loras_match(weights->loras, weights->network, name, rank, shape, err));
-    if (weights->only_measures) return true;
+    if (weights->skips) return true;
     pm_tensor_floats(values, tensor);
     pm_tensor_let_go(tensor);
     if (weights->loras)
@@ -122,6 +134,7 @@ bool pm_weights_floats(const float **out, struct pm_weights *weights, size_t row
                        struct pm_error *err, const char *format, ...)
 {
     NAME_FROM_ARGS(name, format);
+    begin_turn(weights, rows * columns);
     return floats_named(out, weights, weights->memory, name, 2, (size_t[]){rows, columns}, err);
 }
 
@@ -147,10 +160,10 @@ bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights, siz
     NAME_FROM_ARGS(name, format);
     size_t mark = weights->scratch.used;
     const float *weight, *bias_values = NULL;
+    begin_turn(weights, out * in);
     PM_TRY(weight_named(&weight, weights, name, 2, (size_t[]){out, in}, err));
     if (bias == PM_BIAS) PM_TRY(bias_named(&bias_values, weights, name, out, err));
-    *linear = pm_linear_pack(weights->only_measures ? NULL : weight, bias_values, out, in,
-                             weights->memory);
+    *linear = pm_linear_pack(weights->skips ? NULL : weight, bias_values, out, in, weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -162,6 +175,7 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
     NAME_FROM_ARGS(prefix, format);
     size_t mark = weights->scratch.used, count = 0;
     while (names[count]) count++;
+    begin_turn(weights, count * out_each * in);
     float *all = pm_arena_floats(&weights->scratch, count * out_each * in);
     float *all_biases = bias == PM_BIAS ? pm_arena_floats(weights->memory, count * out_each) : NULL;
     for (size_t i = 0; i < count; i++) {
@@ -171,14 +185,13 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
         PM_ASSERT(n > 0 && (size_t)n < sizeof name);
         PM_TRY(
             floats_named(&one, weights, &weights->scratch, name, 2, (size_t[]){out_each, in}, err));
-        if (!weights->only_measures)
-            memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
+        if (!weights->skips) memcpy(all + i * out_each * in, one, out_each * in * sizeof *all);
         if (!all_biases) continue;
         snprintf(name, sizeof name, "%s.%s.bias", prefix, names[i]);
         PM_TRY(floats_named(&one, weights, &weights->scratch, name, 1, &out_each, err));
-        if (!weights->only_measures) memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
+        if (!weights->skips) memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
     }
-    *linear = pm_linear_pack(weights->only_measures ? NULL : all, all_biases, count * out_each, in,
+    *linear = pm_linear_pack(weights->skips ? NULL : all, all_biases, count * out_each, in,
                              weights->memory);
     weights->scratch.used = mark;
     return true;
@@ -190,6 +203,7 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
     NAME_FROM_ARGS(name, format);
     size_t mark = weights->scratch.used;
     const float *weight, *bias;
+    begin_turn(weights, out * in * kernel * kernel * (kernel == 3 ? WINOGRAD_SIZE : 1));
     PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
     PM_TRY(bias_named(&bias, weights, name, out, err));
     *conv = (struct pm_conv){.in = in,
@@ -201,7 +215,7 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
                              .bias = bias,
                              .only_height = weights->height,
                              .only_width = weights->width};
-    pm_conv_fill(conv, weights->only_measures ? NULL : weight, weights->memory);
+    pm_conv_fill(conv, weights->skips ? NULL : weight, weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -213,6 +227,7 @@ bool pm_weights_norm(struct pm_norm *norm, struct pm_weights *weights, size_t ch
     char weight[NAME_BYTES + 8];
     snprintf(weight, sizeof weight, "%s.weight", name);
     norm->channels = channels;
+    begin_turn(weights, 2 * channels);
     PM_TRY(floats_named(&norm->gamma, weights, weights->memory, weight, 1, &channels, err));
     return bias_named(&norm->beta, weights, name, channels, err);
 }

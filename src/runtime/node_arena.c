@@ -4,6 +4,8 @@
 #include "pm/base/shared_arena.h"
 #include "pm/runtime/agree.h"
 
+#include <sys/mman.h>
+
 /* Give the ranks of this host one arena. Collective over them.
  * @return false on all of them, nothing owned, when one of them cannot have it */
 static bool share(struct pm_arena *out, const struct pm_world *world, const char *name,
@@ -28,26 +30,33 @@ static bool share(struct pm_arena *out, const struct pm_world *world, const char
     return false;
 }
 
+/* All have written: no one's pages are its own, and huge pages are made once, by the first. */
+static void seal_shared(struct pm_arena *arena, const struct pm_world *world)
+{
+    bool is_first = world->node_rank == 0;
+    if (!is_first) madvise(arena->base, arena->used, MADV_DONTNEED); /* of this process's mapping */
+    pm_world_barrier(world->node_comm);
+    if (is_first) pm_arena_seal(arena);
+    pm_world_barrier(world->node_comm);
+    if (!is_first) pm_arena_seal(arena);
+}
+
 bool pm_node_arena_fill(struct pm_arena *out, const struct pm_world *world, const char *name,
-                        size_t capacity,
-                        bool (*fill)(void *self, struct pm_arena *arena, struct pm_error *err),
-                        void *self, struct pm_error *err)
+                        size_t capacity, pm_node_arena_filler *fill, void *self,
+                        struct pm_error *err)
 {
     *out = (struct pm_arena){0};
-    bool is_shared = world->ranks_on_node > 1 && share(out, world, name, capacity), ok = true;
+    bool is_shared = world->ranks_on_node > 1 && share(out, world, name, capacity);
     if (!is_shared) pm_arena_init(out, capacity);
-    bool fills = !is_shared || world->node_rank == 0;
-    if (fills) ok = fill(self, out, err);
-    if (fills && ok) pm_arena_seal(out); /* before others touch it: huge pages are made once */
+    bool ok = fill(self, out, is_shared ? (size_t)world->node_rank : 0,
+                   is_shared ? (size_t)world->ranks_on_node : 1, err);
     if (!pm_agree(MPI_COMM_WORLD, ok, err)) {
         pm_arena_free(out);
         return false;
     }
-    if (is_shared) {
-        uint64_t used = out->used;
-        MPI_Bcast(&used, 1, MPI_UINT64_T, 0, world->node_comm);
-        out->used = used;
-        if (!fills) pm_arena_seal(out);
-    }
+    if (is_shared)
+        seal_shared(out, world);
+    else
+        pm_arena_seal(out);
     return true;
 }

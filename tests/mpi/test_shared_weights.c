@@ -230,8 +230,10 @@ static void an_offer_of_another_file_is_not_taken(void **state)
     pm_arena_free(&arena);
 }
 
-static bool fill_and_fail(void *self, struct pm_arena *arena, struct pm_error *err)
+static bool fill_and_fail(void *self, struct pm_arena *arena, size_t share, size_t shares,
+                          struct pm_error *err)
 {
+    assert_true(share < shares);
     pm_arena_floats(arena, 1000)[0] = 1.0f;
     return pm_fail(err, PM_E_FORMAT, "%s is broken", (const char *)self);
 }
@@ -248,7 +250,8 @@ static void one_sentence_tells_all_ranks_what_is_broken(void **state)
     assert_on_all_ranks(MPI_COMM_WORLD, arena.base == NULL);
 
     ok = load_model_shared(&model, &world, "models/none", &none, &err);
-    assert_on_all_ranks(MPI_COMM_WORLD, !ok && strstr(err.message, "cannot open the model models/none"));
+    assert_on_all_ranks(MPI_COMM_WORLD,
+                        !ok && strstr(err.message, "cannot open the model models/none"));
     assert_on_all_ranks(MPI_COMM_WORLD, !model.tokenizer && !model.weights.base);
 }
 

@@ -12,6 +12,9 @@ enum { PM_HASH_TEXT_BYTES = 33 }; /* 32 hexadecimal digits and the end */
  *  `h = pm_hash64(a, na, 0); h = pm_hash64(b, nb, h);` */
 uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed);
 
+/** The same of a mapped file; its pages do not stay in this process's memory. */
+uint64_t pm_hash64_map(void *map, size_t bytes, uint64_t seed);
+
 /** XXH3-128 as 32 lower-case hexadecimal digits, as `xxhsum -H2` prints it. */
 void pm_hash_text(char text[PM_HASH_TEXT_BYTES], const void *data, size_t bytes);
 

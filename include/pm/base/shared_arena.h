@@ -1,8 +1,7 @@
 /** @file shared_arena.h  An arena that other processes of this host read, at the same address.
  *
  *  Pointers into it that are stored in it are good in every process. One process creates the
- *  arena, sends the offer, which is plain bytes, and fills the arena; the others attach, before or
- *  after that. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and
+ *  arena and sends the offer, which is plain bytes; the others attach, and all may fill it. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and
  *  which is gone when the last process is, however it ends.
  *
  *  All that fails here fails because of the system; callers go on with memory of their own. */
@@ -29,8 +28,8 @@ struct pm_arena_offer {
 PM_MUST_CHECK bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer,
                                           const char *name, size_t capacity, struct pm_error *err);
 
-/** The same memory, to read only. Nothing may be taken from it; `used` is 0 and for the caller to
- *  set. @return true, *out owned by the caller (pm_arena_free); else as above */
+/** The same memory. `used` is 0: who takes from it in the same order as the others has the same
+ *  things at the same places; who writes what to them is for these processes to agree on. @return true, *out owned by the caller (pm_arena_free); else as above */
 PM_MUST_CHECK bool pm_shared_arena_attach(struct pm_arena *out, const struct pm_arena_offer *offer,
                                           struct pm_error *err);
 

@@ -12,6 +12,9 @@ struct pm_component {
     struct pm_tensor_set set;           /* owned; names as in the diffusers layout */
     size_t latent_height, latent_width; /* the only size that it is loaded for, which takes less
                                            memory; 0: any */
+    size_t share,
+        shares;         /* which part of the weights is to be written, so that several processes can
+                             load one network into memory that they share; 0, 0: all */
     bool only_measures; /* a load takes memory without touching it, and reads nothing: to see
                                  whether the network would load, and into how much */
 };

@@ -60,16 +60,18 @@ PM_MUST_CHECK bool pm_model_measure(struct pm_model *out, const char *path,
 /** Set the fingerprint of a model that was measured: reads all of its files. */
 PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err);
 
-/** The same in steps, for ranks that share the weights. Each opens the model. One loads the weights
- *  into an arena, which all of them then have as model->weights, at one address. Each attaches.
+/** The same in steps, for ranks that share the weights. Each opens the model. Each loads its
+ *  share of the weights into an arena that all of them have as model->weights, at one address. When
+ *  all are done, each attaches.
  *
  *  This reads all but the networks. @return true, *out owned by the caller (pm_model_free) */
 PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *path,
                                  const struct pm_model_additions *additions, struct pm_error *err);
 
-/** Load and pack the networks. @param memory  empty; all that is loaded lives there */
+/** Load and pack the networks. @param memory  empty; all that is loaded lives there
+ *  @param share  of @p shares: which part to load; 0 of 1: all. All of the memory is taken */
 PM_MUST_CHECK bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened,
-                                         struct pm_error *err);
+                                         size_t share, size_t shares, struct pm_error *err);
 
 /** Find the networks in model->weights, where pm_model_load_weights has put them. */
 void pm_model_attach(struct pm_model *model);

@@ -14,12 +14,16 @@
 
 #define PM_NAME_FORMAT(text, first) __attribute__((format(printf, text, first)))
 
+enum { PM_WEIGHTS_SHARES = 64 }; /* more processes do not help */
+
 struct pm_weights {
     const struct pm_tensor_set *set; /* borrowed */
     bool *used;                      /* by tensor */
     struct pm_arena *memory;         /* borrowed: where packed weights go, for the model's life */
     struct pm_arena scratch;         /* float32 before packing */
-    bool only_measures;              /* as of a component */
+    const struct pm_component *component; /* borrowed */
+    bool skips;                      /* what is asked for now is not for this process to write */
+    size_t turns[PM_WEIGHTS_SHARES]; /* numbers that fell to each share so far */
     size_t height, width;            /* of the images of the convolutions that follow; 0: any */
     struct pm_loras *loras;          /* borrowed: added to every tensor as it is read; NULL: none */
     enum pm_lora_network network;    /* whose layers of them are these */
