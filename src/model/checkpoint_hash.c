@@ -45,6 +45,16 @@ static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
     return true;
 }
 
+/* tokenizer.json, where there is nothing else to read. */
+static bool hash_whole_tokenizer(uint64_t *hash, const char *folder, struct pm_error *err)
+{
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(pm_checkpoint_join(path, folder, "vocab.json", err));
+    if (access(path, F_OK) == 0) return true;
+    PM_TRY(pm_checkpoint_join(path, folder, "tokenizer.json", err));
+    return hash_file(hash, path, err);
+}
+
 /* Files of a layout that is not in the list above, in the order of their index. */
 static bool hash_shards(uint64_t *hash, const char *folder, const char *stem, struct pm_error *err)
 {
@@ -69,6 +79,8 @@ static bool hash_more_files(char text[PM_HASH_TEXT_BYTES], const char *folder, s
     char path[PM_CONFIG_PATH_BYTES];
     PM_TRY(pm_checkpoint_join(path, folder, "tokenizer/added_tokens.json", err));
     PM_TRY(hash_file(&all.more, path, err));
+    PM_TRY(pm_checkpoint_join(path, folder, "tokenizer", err));
+    PM_TRY(hash_whole_tokenizer(&all.more, path, err));
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
         PM_TRY(pm_checkpoint_join(path, folder, networks[i][0], err));
         PM_TRY(hash_shards(&all.more, path, networks[i][1], err));
@@ -104,7 +116,7 @@ static bool hash_tokenizer(uint64_t *hash, const struct pm_checkpoint *checkpoin
         PM_TRY(pm_checkpoint_join(path, folder, files[i], err));
         PM_TRY(hash_file(hash, path, err));
     }
-    return true;
+    return hash_whole_tokenizer(hash, folder, err);
 }
 
 static void hash_json(uint64_t *hash, const json_t *json)

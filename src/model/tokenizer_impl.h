@@ -1,6 +1,7 @@
 /** @file tokenizer_impl.h  What tokenizer.c (use) and tokenizer_load.c (files) share. */
 #ifndef PM_MODEL_TOKENIZER_IMPL_H
 #define PM_MODEL_TOKENIZER_IMPL_H
+#include "pm/base/json.h"
 #include "pm/model/tokenizer.h"
 
 /** Two neighbours become one token; the lowest rank goes first. */
@@ -46,4 +47,20 @@ char *pm_tokenizer_normalise(const char *text, size_t length, size_t *bytes);
 /** Teach it the words of <folder>/added_tokens.json, if there is one; else err names file and word. */
 PM_MUST_CHECK bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *folder,
                                                  struct pm_error *err);
+
+/** The same of words and ids that were read already. @param file  an object  @param path  for err */
+PM_MUST_CHECK bool pm_tokenizer_add_saved_words(struct pm_tokenizer *tokenizer, const json_t *file,
+                                                const char *path, struct pm_error *err);
+
+/** @param vocabulary  tokens and their ids, which are known to fit @return the token's id, or -1 */
+int32_t pm_tokenizer_find_id(const json_t *vocabulary, const char *token);
+
+/** Read a merges.txt; else err names file and line. The tokenizer's size is set. */
+PM_MUST_CHECK bool pm_tokenizer_load_merges(struct pm_tokenizer *tokenizer, const char *path,
+                                            const json_t *vocabulary, struct pm_error *err);
+
+/** The same from the list in a tokenizer.json; else err has the entry. @param path  for err */
+PM_MUST_CHECK bool pm_tokenizer_take_merges(struct pm_tokenizer *tokenizer, const json_t *list,
+                                            const char *path, const json_t *vocabulary,
+                                            struct pm_error *err);
 #endif

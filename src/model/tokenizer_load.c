@@ -11,7 +11,6 @@
 #include <utf8proc.h>
 
 #define FILE_BYTES_MAX ((size_t)8 << 20)
-enum { LINE_BYTES = 4096 };
 static const char END_OF_WORD[] = "</w>";
 
 static void *allocate(size_t n, size_t bytes)
@@ -105,13 +104,6 @@ PM_MUST_CHECK static bool take_vocabulary(struct pm_tokenizer *tokenizer, const 
     return true;
 }
 
-/* @return the token's id, or -1; take_vocabulary has seen that ids fit */
-static int32_t find_id(const json_t *vocabulary, const char *token)
-{
-    const json_t *value = json_object_get(vocabulary, token);
-    return value ? (int32_t)json_integer_value(value) : -1;
-}
-
 /* A byte that the vocabulary lacks is the unknown token. */
 static void take_bytes(struct pm_tokenizer *tokenizer, const json_t *vocabulary)
 {
@@ -122,77 +114,10 @@ static void take_bytes(struct pm_tokenizer *tokenizer, const json_t *vocabulary)
             utf8proc_encode_char(alphabet.character[byte], (utf8proc_uint8_t *)token);
         for (int place = INSIDE; place <= LAST; place++) {
             strcpy(token + n, place == LAST ? END_OF_WORD : "");
-            int32_t id = find_id(vocabulary, token);
+            int32_t id = pm_tokenizer_find_id(vocabulary, token);
             tokenizer->byte_ids[place][byte] = id >= 0 ? id : tokenizer->special[UNKNOWN];
         }
     }
-}
-
-/* One line, "left right". */
-PM_MUST_CHECK static bool take_merge(struct pm_tokenizer *tokenizer, const char *where, char *line,
-                                     const json_t *vocabulary, uint32_t rank, struct pm_error *err)
-{
-    char *space = strchr(line, ' ');
-    if (!space || space == line || !space[1] || strchr(space + 1, ' '))
-        return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is not two tokens with a space between", where,
-                       line);
-    *space = '\0';
-    int32_t left = find_id(vocabulary, line), right = find_id(vocabulary, space + 1);
-    if (left < 0 || right < 0)
-        return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is not in vocab.json", where,
-                       left < 0 ? line : space + 1);
-    struct merge *merge = pm_tokenizer_merge_slot(tokenizer, left, right);
-    if (merge->left >= 0)
-        return pm_fail(err, PM_E_FORMAT, "%s: \"%s %s\" is there twice", where, line, space + 1);
-    *merge = (struct merge){.left = left, .right = right, .rank = rank};
-    memmove(space, space + 1, strlen(space + 1) + 1);
-    merge->id = find_id(vocabulary, line);
-    if (merge->id < 0)
-        return pm_fail(err, PM_E_FORMAT, "%s: the two together, \"%s\", are not in vocab.json",
-                       where, line);
-    return true;
-}
-
-PM_MUST_CHECK static bool read_merges(struct pm_tokenizer *tokenizer, const char *path, FILE *file,
-                                      const json_t *vocabulary, struct pm_error *err)
-{
-    char line[LINE_BYTES], where[PATH_MAX + 32];
-    size_t bytes = 0;
-    uint32_t rank = 0;
-    for (size_t number = 1; fgets(line, sizeof line, file); number++) {
-        snprintf(where, sizeof where, "%s:%zu", path, number);
-        bytes += strlen(line);
-        if (bytes > FILE_BYTES_MAX)
-            return pm_fail(err, PM_E_FORMAT, "%s is larger than %zu bytes", path, FILE_BYTES_MAX);
-        if (!strchr(line, '\n') && !feof(file))
-            return pm_fail(err, PM_E_FORMAT,
-                           "%s: the line has a NUL character or more than %d bytes", where,
-                           (int)LINE_BYTES - 2);
-        line[strcspn(line, "\r\n")] = '\0';
-        if (!line[0] || (number == 1 && strncmp(line, "#version", 8) == 0)) continue;
-        /* a merge makes a token, so this bounds the table too */
-        if (rank == tokenizer->size)
-            return pm_fail(err, PM_E_FORMAT, "%s: more merges than the %zu tokens of vocab.json",
-                           where, tokenizer->size);
-        PM_TRY(take_merge(tokenizer, where, line, vocabulary, rank++, err));
-    }
-    if (ferror(file)) return pm_fail(err, PM_E_IO, "cannot read %s: %s", path, strerror(errno));
-    return true;
-}
-
-PM_MUST_CHECK static bool load_merges(struct pm_tokenizer *tokenizer, const char *path,
-                                      const json_t *vocabulary, struct pm_error *err)
-{
-    size_t slots = 2;
-    while (slots < 2 * tokenizer->size) slots *= 2;
-    tokenizer->merges = allocate(slots, sizeof *tokenizer->merges);
-    tokenizer->merge_slots = slots;
-    for (size_t i = 0; i < slots; i++) tokenizer->merges[i].left = -1;
-    FILE *file = fopen(path, "rb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
-    bool ok = read_merges(tokenizer, path, file, vocabulary, err);
-    fclose(file);
-    return ok;
 }
 
 struct special_token {
@@ -273,7 +198,7 @@ PM_MUST_CHECK static bool take_specials(struct pm_tokenizer *tokenizer,
         const char *text = specials[i].text ? specials[i].text
                            : i == START     ? "<|startoftext|>"
                                             : "<|endoftext|>";
-        int32_t id = find_id(vocabulary, text);
+        int32_t id = pm_tokenizer_find_id(vocabulary, text);
         if (id < 0)
             return pm_fail(err, PM_E_FORMAT, "%s has no token \"%s\", the %s", path, text,
                            special_keys[i]);
@@ -313,25 +238,79 @@ bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder, struct pm_
     return pm_tokenizer_load_padded(out, folder, NULL, err);
 }
 
+/** Where vocabulary and merges are. */
+struct vocabulary_files {
+    char vocabulary[PATH_MAX], merges[PATH_MAX];
+    json_t *whole;  /* tokenizer.json, owned; NULL: there are two files */
+    json_t *tokens; /* borrowed from it, or owned */
+};
+
+/* transformers 5 writes tokenizer.json alone. */
+static bool open_vocabulary(struct vocabulary_files *f, const char *folder, struct pm_error *err)
+{
+    *f = (struct vocabulary_files){.whole = NULL};
+    snprintf(f->vocabulary, sizeof f->vocabulary, "%s/vocab.json", folder);
+    snprintf(f->merges, sizeof f->merges, "%s/merges.txt", folder);
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    if (access(f->vocabulary, F_OK) == 0 || access(path, F_OK) != 0)
+        return pm_json_load(&f->tokens, f->vocabulary, FILE_BYTES_MAX, err);
+    strcpy(f->vocabulary, path);
+    PM_TRY(pm_json_load(&f->whole, path, FILE_BYTES_MAX, err));
+    const json_t *model = json_object_get(f->whole, "model");
+    f->tokens = json_object_get(model, "vocab");
+    return true;
+}
+
+static void close_vocabulary(struct vocabulary_files *f)
+{
+    json_decref(f->whole ? f->whole : f->tokens);
+}
+
+/* Of tokenizer.json, words beyond the vocabulary are listed as added_tokens.json would have them. */
+static bool take_listed_words(struct pm_tokenizer *tokenizer, const struct vocabulary_files *f,
+                              struct pm_error *err)
+{
+    const json_t *list = json_object_get(f->whole, "added_tokens");
+    json_t *words = json_object(), *token;
+    size_t i;
+    json_array_foreach(list, i, token)
+    {
+        const char *text = json_string_value(json_object_get(token, "content"));
+        json_t *id = json_object_get(token, "id");
+        if (text && json_integer_value(id) >= (json_int_t)tokenizer->size)
+            json_object_set(words, text, id);
+    }
+    bool ok = pm_tokenizer_add_saved_words(tokenizer, words, f->vocabulary, err);
+    json_decref(words);
+    return ok;
+}
+
+static bool take_merges(struct pm_tokenizer *tokenizer, const struct vocabulary_files *f,
+                        struct pm_error *err)
+{
+    if (!f->whole) return pm_tokenizer_load_merges(tokenizer, f->merges, f->tokens, err);
+    const json_t *list = json_object_get(json_object_get(f->whole, "model"), "merges");
+    return pm_tokenizer_take_merges(tokenizer, list, f->vocabulary, f->tokens, err);
+}
+
 bool pm_tokenizer_load_padded(struct pm_tokenizer **out, const char *folder, const char *pad,
                               struct pm_error *err)
 {
-    char vocabulary_path[PATH_MAX], merges_path[PATH_MAX];
+    struct vocabulary_files f;
     if (strlen(folder) + sizeof "/special_tokens_map.json" > PATH_MAX)
         return pm_fail(err, PM_E_INPUT, "the folder's name has %zu bytes; the system allows %d",
                        strlen(folder), PATH_MAX);
-    snprintf(vocabulary_path, sizeof vocabulary_path, "%s/vocab.json", folder);
-    snprintf(merges_path, sizeof merges_path, "%s/merges.txt", folder);
-    json_t *vocabulary;
-    PM_TRY(pm_json_load(&vocabulary, vocabulary_path, FILE_BYTES_MAX, err));
+    PM_TRY(open_vocabulary(&f, folder, err));
     struct pm_tokenizer *tokenizer = allocate(1, sizeof *tokenizer);
     tokenizer->added = allocate(SPECIALS, sizeof *tokenizer->added);
-    bool ok = take_vocabulary(tokenizer, vocabulary_path, vocabulary, err) &&
-              load_specials(tokenizer, folder, pad, vocabulary_path, vocabulary, err) &&
-              load_merges(tokenizer, merges_path, vocabulary, err);
-    if (ok) take_bytes(tokenizer, vocabulary);
-    ok = ok && pm_tokenizer_load_saved_words(tokenizer, folder, err);
-    json_decref(vocabulary);
+    bool ok = take_vocabulary(tokenizer, f.vocabulary, f.tokens, err) &&
+              load_specials(tokenizer, folder, pad, f.vocabulary, f.tokens, err) &&
+              take_merges(tokenizer, &f, err);
+    if (ok) take_bytes(tokenizer, f.tokens);
+    ok = ok && (!f.whole || take_listed_words(tokenizer, &f, err)) &&
+         pm_tokenizer_load_saved_words(tokenizer, folder, err);
+    close_vocabulary(&f);
     if (ok)
         *out = tokenizer;
     else

@@ -49,8 +49,8 @@ static size_t count_of_word(const json_t *file, const char *word, size_t id)
     }
 }
 
-static bool add_words(struct pm_tokenizer *tokenizer, const json_t *file, const char *path,
-                      struct pm_error *err)
+bool pm_tokenizer_add_saved_words(struct pm_tokenizer *tokenizer, const json_t *file,
+                                  const char *path, struct pm_error *err)
 {
     size_t size = tokenizer->size;
     const char *text;
@@ -81,7 +81,7 @@ bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *f
     snprintf(path, sizeof path, "%s/added_tokens.json", folder);
     if (access(path, F_OK) != 0) return true;
     PM_TRY(pm_json_load(&file, path, FILE_BYTES_MAX, err));
-    bool ok = json_is_object(file) ? add_words(tokenizer, file, path, err)
+    bool ok = json_is_object(file) ? pm_tokenizer_add_saved_words(tokenizer, file, path, err)
                                    : pm_fail(err, PM_E_FORMAT, "%s: an object is wanted, not %s",
                                              path, pm_json_kind(file));
     json_decref(file);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const minis[] = {"mini-sd1", "mini-sd2", NULL};
 
@@ -237,6 +238,63 @@ static void old_and_new_names_of_the_text_encoder(void **state)
     }
 }
 
+/* As transformers 5 writes it: one file, merges as pairs; before as text. */
+static void write_whole_tokenizer(const char *model, bool has_pairs)
+{
+    char path[256], line[256];
+    struct pm_error err = {0};
+    json_t *vocabulary, *merges = json_array();
+    snprintf(path, sizeof path, "%s/tokenizer/vocab.json", golden_model_folder(model));
+    assert_ok(pm_json_load(&vocabulary, path, 1 << 26, &err), err);
+    snprintf(path, sizeof path, "%s/tokenizer/merges.txt", golden_model_folder(model));
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *space = strchr(line, ' ');
+        if (line[0] == '#' || !space) continue;
+        json_array_append_new(merges, has_pairs
+                                          ? json_pack("[s%s]", line, (int)(space - line), space + 1)
+                                          : json_string(line));
+    }
+    fclose(file);
+    json_t *whole = json_pack("{s:s, s:[], s:{s:s, s:o, s:o}}", "version", "1.0", "added_tokens",
+                              "model", "type", "BPE", "vocab", vocabulary, "merges", merges);
+    char *text = json_dumps(whole, 0);
+    temporary_write_text("model/tokenizer/tokenizer.json", text);
+    free(text);
+    json_decref(whole);
+}
+
+static void a_tokenizer_in_one_file(void **state)
+{
+    (void)state;
+    for (size_t m = 0; minis[m]; m++) {
+        char fingerprints[2][PM_HASH_TEXT_BYTES];
+        for (int has_pairs = 0; has_pairs < 2; has_pairs++) {
+            void *folder = NULL;
+            struct pm_model model;
+            struct pm_error err = {0};
+            assert_int_equal(temporary_make(&folder), 0);
+            copy_small_files(minis[m], NULL);
+            assert_int_equal(unlink(temporary_path("model/tokenizer/vocab.json")), 0);
+            assert_int_equal(unlink(temporary_path("model/tokenizer/merges.txt")), 0);
+            write_whole_tokenizer(minis[m], has_pairs);
+            for (int network = 0; network < PM_NETWORKS; network++) {
+                struct layout layout = layout_read(minis[m], network);
+                write_one(&layout, network, ".safetensors");
+                layout_free(&layout);
+            }
+            assert_like_stored(m);
+            assert_ok(pm_model_load(&model, temporary_path("model"), &err), err);
+            strcpy(fingerprints[has_pairs], model.fingerprint);
+            pm_model_free(&model);
+            temporary_remove(&folder);
+        }
+        assert_string_not_equal(fingerprints[0], fingerprints[1]);
+    }
+}
+
 /* A folder without what only other programs need, and without what says what is usual anyway. */
 static void files_that_say_nothing_of_their_own_may_be_missing(void **state)
 {
@@ -287,6 +345,7 @@ int main(void)
         cmocka_unit_test(several_half_precision_files_named_as_before),
         cmocka_unit_test(old_and_new_names_of_the_vaes_attention),
         cmocka_unit_test(old_and_new_names_of_the_text_encoder),
+        cmocka_unit_test(a_tokenizer_in_one_file),
         cmocka_unit_test(files_that_say_nothing_of_their_own_may_be_missing),
         cmocka_unit_test(files_that_decide_may_not_be_missing),
     };

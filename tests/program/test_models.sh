@@ -52,3 +52,17 @@ check "info of a size that cannot be" ends 1 "$program" info models/scenes --wid
 check "says which can" says '"width" is 130; this model takes multiples of 4'
 check "info of no model at all" ends 1 "$program" info README.md
 check "says so" says "README.md will not run"
+
+# Stable Diffusion 2's kind, of sizes that its levels cannot halve evenly
+cat >"$work/odd.jsonl" <<'END'
+{"id": "a", "source": "a photo of a star on a road", "seed": 3, "targets": [{"prompt": "a photo of a cactus on a road", "edit": "replace", "local_blend": {"source": "star", "target": "cactus"}}]}
+END
+printf '{"model": "%s", "manifest": "odd.jsonl", "store": "odd.h5", "steps": 2, "width": 136, "height": 104}\n' \
+    "$PWD/$data/models/mini-sd2" >"$work/odd.json"
+check "an edit of 136 x 104 pixels" ends 0 "$program" run "$work/odd.json"
+check "its picture has that size" "$python" -c '
+import h5py, sys
+image = h5py.File(sys.argv[1])["image"]
+sys.exit(int(image.shape != (2, 104, 136, 3) or image[0].std() == 0))' "$work/odd.h5"
+check "another prediction is another run" ends 1 "$program" run "$work/odd.json" --prediction epsilon
+check "which is told" says "cannot be gone on with" '"prediction" was "model" and is now "epsilon"'

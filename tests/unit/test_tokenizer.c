@@ -16,8 +16,9 @@ static const char VOCABULARY[] = "{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 
 static const char MERGES[] = "#version: 0.2\na b\na b</w>\n";
 
 static char folder[64];
-static const char *const file_names[] = {"vocab.json", "merges.txt", "special_tokens_map.json",
-                                         "tokenizer_config.json", "added_tokens.json"};
+static const char *const file_names[] = {
+    "vocab.json",        "merges.txt",    "special_tokens_map.json", "tokenizer_config.json",
+    "added_tokens.json", "tokenizer.json"};
 
 static const char *file_path(const char *name)
 {
@@ -354,6 +355,45 @@ static void the_limit_is_77_tokens(void **state)
 
 #define test_with_folder(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
+static void a_file_of_the_whole_is_read_where_there_is_no_vocabulary(void **state)
+{
+    (void)state;
+    struct pm_tokenizer *apart = load(folder);
+    char whole[1024];
+    const char *words = "\"added_tokens\": [{\"id\": 9, \"content\": \"<x>\"}]";
+    snprintf(whole, sizeof whole,
+             "{%s, \"model\": {\"vocab\": %s, \"merges\": [\"a b\", [\"a\", \"b</w>\"]]}}", words,
+             VOCABULARY);
+    write_file("tokenizer.json", whole);
+    struct pm_tokenizer *still_apart = load(folder);
+    assert_int_equal(pm_tokenizer_size(still_apart), 9);
+    unlink(file_path("vocab.json"));
+    struct pm_tokenizer *one = load(folder);
+    assert_int_equal(pm_tokenizer_size(one), 10);
+    struct pm_tokens a = tokenize(apart, "ab aab"), b = tokenize(one, "ab aab");
+    assert_memory_equal(a.ids, b.ids, sizeof a.ids);
+    assert_int_equal(tokenize(one, "ab<x>").ids[2], 9);
+    pm_tokenizer_free(apart);
+    pm_tokenizer_free(still_apart);
+    pm_tokenizer_free(one);
+}
+
+static void a_wrong_file_of_the_whole_is_refused_with_the_entry(void **state)
+{
+    (void)state;
+    unlink(file_path("vocab.json"));
+    write_file("tokenizer.json", "{\"model\": {}}");
+    assert_refused("tokenizer.json: an object of tokens and their ids is wanted");
+    char whole[1024];
+    snprintf(whole, sizeof whole, "{\"model\": {\"vocab\": %s, \"merges\": [\"a b\", [\"a\"]]}}",
+             VOCABULARY);
+    write_file("tokenizer.json", whole);
+    assert_refused("tokenizer.json: \"merges\"[1]: \"a \" is not two tokens");
+    snprintf(whole, sizeof whole, "{\"model\": {\"vocab\": %s}}", VOCABULARY);
+    write_file("tokenizer.json", whole);
+    assert_refused("tokenizer.json: \"merges\" is no list of at most 9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +414,8 @@ int main(void)
         cmocka_unit_test(an_empty_prompt_is_start_and_end),
         cmocka_unit_test(words_are_counted_at_white_space),
         cmocka_unit_test(bytes_that_are_no_utf8_are_told_by_position),
+        test_with_folder(a_file_of_the_whole_is_read_where_there_is_no_vocabulary),
+        test_with_folder(a_wrong_file_of_the_whole_is_refused_with_the_entry),
         cmocka_unit_test(the_limit_is_77_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

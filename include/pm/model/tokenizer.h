@@ -23,10 +23,12 @@ struct pm_tokens {
 
 struct pm_tokenizer;
 
-/** Read a folder in Hugging Face's layout: vocab.json (ids 0 to size-1, each once), merges.txt, and
- *  when present special_tokens_map.json and tokenizer_config.json, which say how to pad; the map
- *  goes first, and added_tokens.json, whose words are added as by pm_tokenizer_add_word. A special token in a prompt is that token, wherever it stands: where "!" pads, as in
- *  SD 2, every "!" of a prompt is the padding's id. Files may have 8 MiB each.
+/** Read a folder in Hugging Face's layout: vocab.json (ids 0 to size-1, each once) and merges.txt, or
+ *  without vocab.json tokenizer.json, which has both; when present special_tokens_map.json and
+ *  tokenizer_config.json, which say how to pad, and the map goes first; and added_tokens.json, whose
+ *  words are added as by pm_tokenizer_add_word. A special token in a prompt is that token, wherever
+ *  it stands: where "!" pads, as in SD 2, every "!" of a prompt is the padding's id. Files may
+ *  have 8 MiB each.
  *  @return true, *out owned by the caller (pm_tokenizer_free); else err names the file, and the
  *  line or entry */
 PM_MUST_CHECK bool pm_tokenizer_load(struct pm_tokenizer **out, const char *folder,
