@@ -76,7 +76,7 @@ submit() { id=$(sbatch --parsable --output="$work/job-%j.log" "$@" 2>"$work/stde
 # submit_demo OPTION...: the demo's edits into $store, by a rank on each of two hosts
 submit_demo()
 {
-    submit --nodes=2 --ntasks-per-node=1 --mem-per-cpu=100 --signal=B:USR1@1 "$@" \
+    submit --nodes=2 --ntasks-per-node=1 --mem=200 --signal=B:USR1@1 "$@" \
         slurm/edit.sbatch configs/demo.json $flags --store "$store"
 }
 
@@ -140,9 +140,9 @@ rows_done()
 {
     "$python" -c 'import h5py, sys
 store = h5py.File(sys.argv[1], "r")
+done = (store["entry"]["state"] == 1).nonzero()[0] # before the notes: these are written first
 notes = store["provenance/entry"][:]
-for entry in (store["entry"]["state"] == 1).nonzero()[0]:
-    print(entry, notes[entry])' "$1"
+for entry in done: print(entry, notes[entry])' "$1"
 }
 
 # none_made_twice STORE BEFORE: are the rows that it had before, in a file, still as they were?
