@@ -27,9 +27,6 @@ static const char *thread_support_name(int provided)
 void pm_world_init(struct pm_world *world, int *argc, char ***argv)
 {
     int provided, length;
-    /* Without mpirun or srun, Open MPI would first start a daemon, through which this process could
-     * start others. */
-    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
     if (provided < MPI_THREAD_MULTIPLE)
         pm_die("this MPI offers only %s, but the work queue needs MPI_THREAD_MULTIPLE",

@@ -24,6 +24,11 @@ trap 'exit 130' HUP INT TERM
 
 # Open MPI's hwloc would visit every core, and wait at each that is busy, to ask it what the system knows.
 export HWLOC_COMPONENTS=-x86
+# Without mpirun, Open MPI would start a daemon for each process. All those without one have the same name,
+# so that they need folders of their own.
+if [ -z "${HOSTS:-}" ]; then
+    export OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_orte_tmpdir_base="$work"
+fi
 if [ "$(id -u)" -eq 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
