@@ -35,7 +35,7 @@ static void keep_picture(void *self, int target, const struct pm_picture *pictur
     struct pm_store_payload payload =
         run_captures_payload(picture, target == PM_SOURCE_PICTURE, shape, &e->run->scratch);
     if (is_real_source && picture->image)
-        run_image_judge(&e->image, e->run, e->recipe->id, picture->image);
+        run_image_judge(&e->image, e->run, e->recipe, picture->image);
     if (is_real_source) run_image_payload(&payload, &e->image, shape);
     if (pm_store_put_entry(e->run->store, e->first_entry + index, &payload,
                            pm_clock_seconds() - e->start_seconds, &e->error)) {

@@ -67,21 +67,24 @@ bool run_image_open(struct run_image *out, struct run *r, const struct pm_recipe
     return ok;
 }
 
-void run_image_judge(struct run_image *image, const struct run *r, const char *id,
+void run_image_judge(struct run_image *image, const struct run *r, const struct pm_recipe *recipe,
                      const unsigned char *reconstruction)
 {
     const struct pm_edit_settings *s = &r->settings;
+    const char *id = recipe->id;
+    enum pm_inversion_method method = recipe->image.method;
     size_t factor = s->model->vae.factor;
     double metrics[PM_IMAGE_METRICS];
     pm_image_measure(metrics, reconstruction, image->real.pixels, NULL, s->latent_height * factor,
                      s->latent_width * factor);
     double psnr = image->psnr = metrics[PM_PSNR];
+    bool is_direct = method == PM_INVERSION_DIRECT; /* then all that is lost, the VAE has lost */
     if (psnr < FAILED_PSNR)
-        pm_log(
-            PM_LOG_WARNING,
-            "%s: the inversion failed: its reconstruction is at %.1f dB PSNR of the picture, below "
-            "%g; \"inversion\": \"direct\" follows it exactly",
-            id, psnr, FAILED_PSNR);
+        pm_log(PM_LOG_WARNING,
+               "%s: its reconstruction is at %.1f dB PSNR of the picture, below %g: %s", id, psnr,
+               FAILED_PSNR,
+               is_direct ? "the model's VAE cannot show this picture"
+                         : "the inversion failed; \"inversion\": \"direct\" follows it exactly");
     else
         pm_log(PM_LOG_DEBUG, "%s: the reconstruction is at %.1f dB PSNR of the picture", id, psnr);
 }

@@ -25,7 +25,7 @@ PM_MUST_CHECK bool run_image_open(struct run_image *out, struct run *run,
 
 /** Measure how near the reconstruction came to the picture, and log it, as a warning where the
  *  inversion failed. @param reconstruction  [height, width, 3] */
-void run_image_judge(struct run_image *image, const struct run *run, const char *id,
+void run_image_judge(struct run_image *image, const struct run *run, const struct pm_recipe *recipe,
                      const unsigned char *reconstruction);
 
 /** What the store keeps of the picture beside its source's entry, into that entry's payload. */
