@@ -400,7 +400,9 @@ def _read_table(path: Path, entries: list[Entry]) -> dict[str, np.ndarray]:
                 metric = float("nan" if value is None else value)
             except (TypeError, ValueError):
                 raise StoreError(f"{path}:{line}: {name}: {value!r} is not a number") from None
-            columns.setdefault(name, np.full(len(entries), np.nan))[number] = metric
+            if name not in columns:
+                columns[name] = np.full(len(entries), np.nan)
+            columns[name][number] = metric
     return columns
 
 
