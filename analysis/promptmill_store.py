@@ -110,7 +110,8 @@ class Store:
             self.items = _read_items(self._file)
             self.entries = _read_entries(self._file, self.items)
             self._check_links()
-        except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+            self._check_shapes()
+        except (KeyError, ValueError, TypeError, IndexError, RecursionError, OSError) as error:
             self._file.close()
             raise StoreError(f"{self.path} is damaged or no whole store: {error}") from error
         except StoreError:
@@ -254,7 +255,7 @@ class Store:
         group = self._file.get("attention")
         captures = group.items() if isinstance(group, h5py.Group) else []
         cross = [(data.ndim, _text(data.attrs.get("when")) != "after", name) for name, data in captures
-                 if _text(data.attrs.get("kind")) == "cross"]  # fmt: skip
+                 if _text(data.attrs.get("kind")) == "cross" and data.ndim >= 4]  # fmt: skip
         return "attention/" + min(cross)[2] if cross else None
 
     def _check_done(self, entry: Entry) -> None:
@@ -270,10 +271,21 @@ class Store:
                 raise StoreError(f"{self.path} is damaged: the entries of item {item.number} are not those after "
                                  f"/item/first_entry[{item.number}]")  # fmt: skip
 
+    def _check_shapes(self) -> None:
+        entries, items = len(self.entries), len(self.items)
+        wanted = {"image": (entries, 4), "original": (items, 4), "blend_mask": (entries, 3), "prompt/word": (entries, 2),
+                  "prompt/word_count": (entries, 1), "prompt/token_word": (entries, 2)}  # fmt: skip
+        for name, (rows, axes) in wanted.items():
+            if name not in self._file:
+                continue
+            shape = self._file[name].shape
+            if len(shape) != axes or shape[0] != rows or axes == 4 and shape[3] != 3:
+                raise StoreError(f"{self.path} is damaged: /{name} has the shape {shape}; {rows} rows are wanted")
+
     def _row(self, name: str, number: int) -> Any:
         try:
             return self._file[name][number]
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, ValueError, IndexError, OSError) as error:
             raise StoreError(f"{self.path}: row {number} of /{name} cannot be read: {error}") from error
 
 

@@ -57,6 +57,7 @@ function open(card) {
     if (event.key === "ArrowRight") go(1);
   };
   if (!detail.open) detail.showModal();
+  detail.scrollTop = 0;
 }
 
 for (const card of cards) {

@@ -89,6 +89,12 @@ def check_refusals():
         hurt["item/first_entry"][1] = 0
     with facts.refuses("a store with a wrong link is refused", StoreError, "hurt.h5", "first_entry"):
         Store(folder / "hurt.h5")
+    with h5py.File(folder / "hurt.h5", "r+") as hurt:
+        hurt["item/first_entry"][1] = 3
+        del hurt["image"]
+        hurt["image"] = np.zeros((2, 64, 64), np.uint8)
+    with facts.refuses("one with pictures of another shape is refused", StoreError, "hurt.h5", "/image", "(2, 64, 64)"):
+        Store(folder / "hurt.h5")
     shard = folder / "node.h5.shard-0"
     shard.rename(folder / "kept")
     with facts.refuses("a missing shard is named", StoreError, f"{shard} is missing"):
