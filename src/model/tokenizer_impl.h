@@ -4,6 +4,9 @@
 #include "pm/base/json.h"
 #include "pm/model/tokenizer.h"
 
+/** No file is larger. A full vocabulary of CLIP has 1 MB, in one file with its merges 2 MB. */
+#define PM_TOKENIZER_FILE_BYTES ((size_t)8 << 20)
+
 /** Two neighbours become one token; the lowest rank goes first. */
 struct merge {
     int32_t left, right; /* ids; left is -1 in an empty slot */

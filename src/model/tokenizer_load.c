@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
-#define FILE_BYTES_MAX ((size_t)8 << 20)
 static const char END_OF_WORD[] = "</w>";
 
 static void *allocate(size_t n, size_t bytes)
@@ -164,7 +163,7 @@ PM_MUST_CHECK static bool read_specials(struct special_token specials[SPECIALS],
 {
     if (access(path, F_OK) != 0) return true;
     json_t *file;
-    PM_TRY(pm_json_load(&file, path, FILE_BYTES_MAX, err));
+    PM_TRY(pm_json_load(&file, path, PM_TOKENIZER_FILE_BYTES, err));
     bool ok = json_is_object(file) || pm_fail(err, PM_E_FORMAT, "%s: an object is wanted, not %s",
                                               path, pm_json_kind(file));
     for (int i = 0; ok && i < SPECIALS; i++)
@@ -254,9 +253,9 @@ static bool open_vocabulary(struct vocabulary_files *f, const char *folder, stru
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
     if (access(f->vocabulary, F_OK) == 0 || access(path, F_OK) != 0)
-        return pm_json_load(&f->tokens, f->vocabulary, FILE_BYTES_MAX, err);
+        return pm_json_load(&f->tokens, f->vocabulary, PM_TOKENIZER_FILE_BYTES, err);
     strcpy(f->vocabulary, path);
-    PM_TRY(pm_json_load(&f->whole, path, FILE_BYTES_MAX, err));
+    PM_TRY(pm_json_load(&f->whole, path, PM_TOKENIZER_FILE_BYTES, err));
     const json_t *model = json_object_get(f->whole, "model");
     f->tokens = json_object_get(model, "vocab");
     return true;

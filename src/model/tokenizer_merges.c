@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_BYTES_MAX ((size_t)64 << 20)
 enum { LINE_BYTES = 4096 };
 
 int32_t pm_tokenizer_find_id(const json_t *vocabulary, const char *token)
@@ -51,8 +50,9 @@ PM_MUST_CHECK static bool read_merges(struct pm_tokenizer *tokenizer, const char
     for (size_t number = 1; fgets(line, sizeof line, file); number++) {
         snprintf(where, sizeof where, "%s:%zu", path, number);
         bytes += strlen(line);
-        if (bytes > FILE_BYTES_MAX)
-            return pm_fail(err, PM_E_FORMAT, "%s is larger than %zu bytes", path, FILE_BYTES_MAX);
+        if (bytes > PM_TOKENIZER_FILE_BYTES)
+            return pm_fail(err, PM_E_FORMAT, "%s is larger than %zu bytes", path,
+                           PM_TOKENIZER_FILE_BYTES);
         if (!strchr(line, '\n') && !feof(file))
             return pm_fail(err, PM_E_FORMAT,
                            "%s: the line has a NUL character or more than %d bytes", where,

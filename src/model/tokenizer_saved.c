@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_BYTES_MAX = 16 << 20 };
-
 /* Ids of the vocabulary may be named again; new ones follow it without a gap. */
 static bool check_entry(const struct pm_tokenizer *tokenizer, const json_t *file, const char *path,
                         const char *text, const json_t *id, struct pm_error *err)
@@ -80,7 +78,7 @@ bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *f
     json_t *file;
     snprintf(path, sizeof path, "%s/added_tokens.json", folder);
     if (access(path, F_OK) != 0) return true;
-    PM_TRY(pm_json_load(&file, path, FILE_BYTES_MAX, err));
+    PM_TRY(pm_json_load(&file, path, PM_TOKENIZER_FILE_BYTES, err));
     bool ok = json_is_object(file) ? pm_tokenizer_add_saved_words(tokenizer, file, path, err)
                                    : pm_fail(err, PM_E_FORMAT, "%s: an object is wanted, not %s",
                                              path, pm_json_kind(file));

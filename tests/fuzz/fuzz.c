@@ -78,6 +78,11 @@ void fuzz_write(const char *name, const uint8_t *bytes, size_t count)
     close(file);
 }
 
+void fuzz_remove(const char *name)
+{
+    unlink(path_of(name));
+}
+
 void fuzz_link(const char *name, const char *file)
 {
     char target[PATH_MAX];

@@ -21,6 +21,9 @@ const char *fuzz_folder(void);
 /** Write a file into it. */
 void fuzz_write(const char *name, const uint8_t *bytes, size_t count);
 
+/** Remove a file that may be there. */
+void fuzz_remove(const char *name);
+
 /** Link a file of the repository into it. */
 void fuzz_link(const char *name, const char *file);
 #endif
