@@ -1,5 +1,6 @@
 /* Real pictures against the reference implementations: inversion, reconstruction, and edits. */
 #include "golden.h"
+#include "scenes_model.h"
 
 #include "pm/diffusion/null_text.h"
 #include "pm/edit/edit_image.h"
@@ -19,10 +20,9 @@ static const char *const inversions[] = {"striped_tree", "dotted_cup", "cactus_a
 enum { INVERSIONS = sizeof inversions / sizeof *inversions };
 enum { SIDE = 32, CHANNELS = 4, LATENT = CHANNELS * SIDE * SIDE, IMAGE = 128 * 128 * 3 };
 
-static struct pm_model model;
-
 /** One golden, and what we make of its picture. */
-static const double MOST_DRIFT = 0.3; /* rms of what 10 steps or more lose, over rms of the latent */
+static const double MOST_DRIFT =
+    0.3; /* rms of what 10 steps or more lose, over rms of the latent */
 
 struct compared {
     struct golden golden;
@@ -365,17 +365,7 @@ static void guided_steps_miss_the_inversion_by_the_references_offsets(void **sta
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    if (pm_model_load(&model, "models/scenes", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    return 0;
+    return load_scenes(10);
 }
 
 int main(void)
@@ -394,5 +384,5 @@ int main(void)
         tests[i] = facts[i % FACTS];
         tests[i].initial_state = (void *)(uintptr_t)inversions[i / FACTS];
     }
-    return cmocka_run_group_tests_name("inversion", tests, load_model, free_model);
+    return cmocka_run_group_tests_name("inversion", tests, load_model, free_scenes);
 }

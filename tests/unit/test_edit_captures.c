@@ -1,10 +1,10 @@
 /* Attention captured through whole edits. */
+#include "scenes_model.h"
 #include "test.h"
 
 #include "pm/edit/edit_image.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,32 +13,10 @@ enum { MAP_HEIGHT = 6, MAP_WIDTH = 5, MAP_LAYERS = 3, HEADS = 4 };
 
 static const size_t map_layers[MAP_LAYERS] = {1, 5, 7}, all_steps[STEPS] = {0, 1, 2, 3};
 
-static struct pm_model model;
-static struct pm_arena scratch;
-static struct pm_schedule ddim;
-
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_schedule_config config;
-    omp_set_num_threads(1); /* more only wait for each other at this size */
-    pm_arena_init(&scratch, (size_t)1 << 32);
-    memset(scratch.base, 0xFF, 1 << 26); /* NaN, so that memory read unwritten is seen */
-    if (pm_model_load(&model, "models/scenes", &err) &&
-        pm_schedule_config_load(&config, "models/scenes/scheduler", &err) &&
-        pm_schedule_init(&ddim, &config, PM_DDIM, STEPS, &err))
-        return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    pm_arena_free(&scratch);
-    return 0;
+    return load_scenes(STEPS);
 }
 
 static struct pm_attention_capture_spec mean_spec(void)
@@ -256,5 +234,5 @@ int main(void)
         cmocka_unit_test(passes_do_not_matter_to_captures),
         cmocka_unit_test(capturing_changes_nothing),
     };
-    return cmocka_run_group_tests(tests, load_model, free_model);
+    return cmocka_run_group_tests(tests, load_model, free_scenes);
 }

@@ -1,3 +1,4 @@
+#include "scenes_model.h"
 #include "test.h"
 
 #include "pm/base/random.h"
@@ -28,33 +29,10 @@ struct pictures {
     size_t count, evaluations;
 };
 
-static struct pm_model model;
-static struct pm_arena scratch;
-static struct pm_schedule ddim, pndm;
-
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_schedule_config config;
-    omp_set_num_threads(1); /* more only wait for each other at this size */
-    pm_arena_init(&scratch, (size_t)1 << 32);
-    memset(scratch.base, 0xFF, 1 << 26); /* NaN, so that memory read unwritten is seen */
-    if (pm_model_load(&model, "models/scenes", &err) &&
-        pm_schedule_config_load(&config, "models/scenes/scheduler", &err) &&
-        pm_schedule_init(&ddim, &config, PM_DDIM, STEPS, &err) &&
-        pm_schedule_init(&pndm, &config, PM_PNDM, STEPS, &err))
-        return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    pm_arena_free(&scratch);
-    return 0;
+    return load_scenes(STEPS);
 }
 
 /* The layers that blends look at, averaged. */
@@ -417,5 +395,5 @@ int main(void)
         cmocka_unit_test(the_cost_counts_the_source_in_every_pass),
         cmocka_unit_test(latents_that_are_no_numbers_are_an_error),
     };
-    return cmocka_run_group_tests(tests, load_model, free_model);
+    return cmocka_run_group_tests(tests, load_model, free_scenes);
 }

@@ -1,40 +1,22 @@
 /* What an edit is said to take from its arena, held against what it takes. */
+#include "scenes_model.h"
 #include "test.h"
 
 #include "pm/edit/edit_image.h"
 #include "pm/edit/edit_memory.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { SIDE = 12, STEPS = 3, FACTOR = 4, IMAGE = SIDE * SIDE * FACTOR * FACTOR * 3 };
 
-static struct pm_model model;
-static struct pm_schedule ddim, pndm;
 static unsigned char pixels[IMAGE];
 
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_schedule_config config;
-    omp_set_num_threads(1);
     for (size_t i = 0; i < IMAGE; i++) pixels[i] = (unsigned char)(i * 7 / 11 % 256);
-    if (pm_model_load(&model, "models/scenes", &err) &&
-        pm_schedule_config_load(&config, "models/scenes/scheduler", &err) &&
-        pm_schedule_init(&ddim, &config, PM_DDIM, STEPS, &err) &&
-        pm_schedule_init(&pndm, &config, PM_PNDM, STEPS, &err))
-        return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    return 0;
+    return load_scenes(STEPS);
 }
 
 static struct pm_edit_settings default_settings(void)
@@ -214,5 +196,5 @@ int main(void)
         cmocka_unit_test(captures_are_counted),
         cmocka_unit_test(inversions_are_counted),
     };
-    return cmocka_run_group_tests(tests, load_model, free_model);
+    return cmocka_run_group_tests(tests, load_model, free_scenes);
 }

@@ -1,9 +1,9 @@
 /* Edits of real pictures: what must be exact whatever the model. */
+#include "scenes_model.h"
 #include "test.h"
 
 #include "pm/edit/edit_image.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +11,6 @@
 enum { HEIGHT = 12, WIDTH = 9, CHANNELS = 4, FACTOR = 4, STEPS = 4 };
 enum { PIXELS = HEIGHT * WIDTH, LATENT = CHANNELS * PIXELS, IMAGE = 3 * FACTOR * FACTOR * PIXELS };
 
-static struct pm_model model;
-static struct pm_arena scratch;
-static struct pm_schedule ddim;
 static unsigned char pixels[IMAGE];
 
 /** A picture that outlasts its call. */
@@ -32,26 +29,8 @@ struct edited {
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    struct pm_schedule_config config;
-    omp_set_num_threads(1);
-    pm_arena_init(&scratch, (size_t)1 << 32);
-    memset(scratch.base, 0xFF, 1 << 26); /* NaN, so that memory read unwritten is seen */
     for (size_t i = 0; i < IMAGE; i++) pixels[i] = (unsigned char)(i * 7 / 11 % 256);
-    if (pm_model_load(&model, "models/scenes", &err) &&
-        pm_schedule_config_load(&config, "models/scenes/scheduler", &err) &&
-        pm_schedule_init(&ddim, &config, PM_DDIM, STEPS, &err))
-        return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    pm_arena_free(&scratch);
-    return 0;
+    return load_scenes(STEPS);
 }
 
 static void keep(void *self, int target, const struct pm_picture *picture)
@@ -238,5 +217,5 @@ int main(void)
         cmocka_unit_test(restoring_gives_the_pictures_own_bytes_outside_the_mask),
         cmocka_unit_test(a_blend_against_the_inversion_keeps_it_outside_the_mask),
     };
-    return cmocka_run_group_tests(tests, load_model, free_model);
+    return cmocka_run_group_tests(tests, load_model, free_scenes);
 }

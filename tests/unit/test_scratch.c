@@ -1,4 +1,5 @@
 /* What the networks are said to take from their arena, held against what they take. */
+#include "scenes_model.h"
 #include "test.h"
 
 #include "pm/model/model.h"
@@ -7,22 +8,10 @@
 #include <omp.h>
 #include <string.h>
 
-static struct pm_model model;
-
 static int load_model(void **state)
 {
     (void)state;
-    struct pm_error err = {0};
-    if (pm_model_load(&model, "models/scenes", &err)) return 0;
-    print_error("%s\n", err.message);
-    return -1;
-}
-
-static int free_model(void **state)
-{
-    (void)state;
-    pm_model_free(&model);
-    return 0;
+    return load_scenes(10);
 }
 
 /* Never too few; @param slack  the share that may be too many */
@@ -159,5 +148,5 @@ int main(void)
         cmocka_unit_test(the_vae_takes_what_is_said),
         cmocka_unit_test(the_text_encoder_takes_what_is_said),
     };
-    return cmocka_run_group_tests(tests, load_model, free_model);
+    return cmocka_run_group_tests(tests, load_model, free_scenes);
 }

@@ -1,8 +1,9 @@
 /** @file shared_arena.h  An arena that other processes of this host read, at the same address.
  *
  *  Pointers into it that are stored in it are good in every process. One process creates the
- *  arena and sends the offer, which is plain bytes; the others attach, and all may fill it. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and
- *  which is gone when the last process is, however it ends.
+ *  arena and sends the offer, which is plain bytes; the others attach, and all may fill it. Its
+ *  memory is a nameless file (memfd), which no limit on /dev/shm's size touches and which is gone
+ *  when the last process is, however it ends.
  *
  *  All that fails here fails because of the system; callers go on with memory of their own. */
 #ifndef PM_BASE_SHARED_ARENA_H
@@ -29,7 +30,8 @@ PM_MUST_CHECK bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_
                                           const char *name, size_t capacity, struct pm_error *err);
 
 /** The same memory. `used` is 0: who takes from it in the same order as the others has the same
- *  things at the same places; who writes what to them is for these processes to agree on. @return true, *out owned by the caller (pm_arena_free); else as above */
+ *  things at the same places; who writes what to them is for these processes to agree on.
+ *  @return true, *out owned by the caller (pm_arena_free); else as above */
 PM_MUST_CHECK bool pm_shared_arena_attach(struct pm_arena *out, const struct pm_arena_offer *offer,
                                           struct pm_error *err);
 

@@ -48,7 +48,8 @@ void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_mani
 /** A name for a line whose own cannot be read: "line-17", with a sweep "line-17/seed=3". */
 void pm_manifest_name(char *name, size_t size, const struct pm_manifest *manifest, size_t index);
 
-/** Parse one line, with its setting in it. Any thread. @return true, *out owned by the caller (json_decref) */
+/** Parse one line, with its setting in it. Any thread.
+ *  @return true, *out owned by the caller (json_decref) */
 PM_MUST_CHECK bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
                                      struct pm_error *err);
 #endif

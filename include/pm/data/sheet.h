@@ -45,7 +45,7 @@ PM_MUST_CHECK bool pm_sheet_init(struct pm_sheet *sheet, const struct pm_sheet_o
                                  struct pm_error *err);
 void pm_sheet_free(struct pm_sheet *sheet);
 
-/** Draw the next edit: its pictures and mask, those that there is room for, description and target prompt (or source prompt,
- *  if there is no target). Words are not shown. No more than `count` may be added. */
+/** Draw the next edit: its pictures and mask, those that there is room for, description and target
+ *  prompt (or source prompt, if there is no target). Words are not shown. No more than `count` may be added. */
 void pm_sheet_add(struct pm_sheet *sheet, const char *id, const struct pm_strip *strip);
 #endif
