@@ -11,11 +11,16 @@ for ranks in 2 3 4; do
     check "$ranks ranks make the same store as one" same_stores "$work/1.h5" "$work/$ranks.h5"
 done
 
-check "it runs without mpirun" ends 2 "$program" run $config --store "$work/alone.h5"
+check "it runs without mpirun" ends 2 env -u OMPI_MCA_ess_singleton_isolated "$program" run $config --store "$work/alone.h5"
 check "without mpirun the store is the same" same_stores "$work/1.h5" "$work/alone.h5"
 
 check "a run has two threads" ends 2 "$program" run $config --store "$work/threads.h5" --threads 2
 check "two threads make the same store as one" same_stores "$work/1.h5" "$work/threads.h5"
+
+core=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status)
+check "two threads on one core begin" ends 85 taskset -c "$core" "$program" run $config --store "$work/bound.h5" \
+    --threads 2 --time-limit 0.001
+check "they are warned about" says "a rank has 2 threads but may run on 1 core only"
 
 if cpu_has avx2 && cpu_has avx512f; then
     for isa in avx2 avx512; do
