@@ -2,6 +2,7 @@
 
 #include "measure_item.h"
 #include "metric_table.h"
+#include "store_options.h"
 #include "sweep_label.h"
 
 #include "pm/base/hash.h"
@@ -227,15 +228,6 @@ static bool choose_metrics(struct comparison *c, const char *const *tables, size
            pm_fail(err, PM_E_INPUT, "the tables of metrics have no metric in common");
 }
 
-static bool read_config(json_t **config, const struct pm_store *store, struct pm_error *err)
-{
-    char *text;
-    PM_TRY(pm_store_read_attribute(&text, store, "config", err));
-    bool ok = pm_json_parse(config, text, strlen(text), "the store's config", err);
-    free(text);
-    return ok;
-}
-
 static bool gather(struct gathering *g, const char *const *paths, const char *const *metrics,
                    size_t metric_count, struct pm_error *err)
 {
@@ -246,7 +238,7 @@ static bool gather(struct gathering *g, const char *const *paths, const char *co
     for (size_t i = 0; ok && i < g->store_count; i++) {
         ok = metric_table_load(&g->tables[i], tables[i], g->out->metrics, g->out->metric_count,
                                g->stores[i], err) &&
-             read_config(&g->configs[i], g->stores[i], err);
+             store_read_config(&g->configs[i], g->stores[i], err);
         for (size_t item = 0; ok && item < pm_store_shape_of(g->stores[i])->items; item++)
             ok = gather_item(g, i, paths[i], item, err);
     }

@@ -1,5 +1,6 @@
 /* promptmill export STORE --as FORMAT: pictures out of a store. */
 #include "export.h"
+#include "store_options.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
@@ -190,15 +191,6 @@ static char *make_folder(const struct export_options *o, struct pm_error *err)
     return NULL;
 }
 
-static bool read_config(json_t **config, const struct pm_store *store, struct pm_error *err)
-{
-    char *text;
-    PM_TRY(pm_store_read_attribute(&text, store, "config", err));
-    bool ok = pm_json_parse(config, text, strlen(text), "the store's config", err);
-    free(text);
-    return ok;
-}
-
 static bool load_keep(struct export_keep *keep, const struct pm_store *store,
                       const struct export_options *o, struct pm_error *err)
 {
@@ -237,7 +229,7 @@ static bool write_edits(const struct arguments *a, const struct pm_world *world,
               (pm_store_shape_of(store)->images ||
                pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
                        a->options.store)) &&
-              read_config(&config, store, err) && load_keep(&keep, store, &a->options, err) &&
+              store_read_config(&config, store, err) && load_keep(&keep, store, &a->options, err) &&
               (folder = make_folder(&a->options, err));
     ok = pm_agree(MPI_COMM_WORLD, ok, err);
     struct export x = {.options = &a->options,

@@ -1,6 +1,7 @@
 /* promptmill measure STORE: a table of metrics beside it. */
 #include "measure_item.h"
 #include "measure_table.h"
+#include "store_options.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
@@ -27,8 +28,8 @@ static const struct argp_option option_table[] = {
     {"as", 'a', "FORMAT", 0, "csv (default) or jsonl", 0},
     {"out", 'o', "FILE", 0, "the table (default: the store's name with .metrics.csv for .h5)", 0},
     {"truth", 't', "FOLDER", 0,
-     "pictures of what the edits should have made, named as the mapping's image_path, else ID.png: "
-     "measured against as well",
+     "pictures of what the edits should have made, named as the mapping's image_path, else ID.png, "
+     "without a sweep's setting: measured against as well",
      0},
     {0}};
 
@@ -72,42 +73,45 @@ static const struct argp argp = {
     .options = option_table, .parser = parse_option, .args_doc = "STORE", .doc = doc};
 
 /* The manifest's, whose pictures and masks are looked for beside it. */
-static bool manifest_folder(char folder[PATH_MAX], const struct pm_store *store,
-                            struct pm_error *err)
+static void manifest_folder(char folder[PATH_MAX], const json_t *config)
 {
-    char *config;
-    json_t *json;
-    PM_TRY(pm_store_read_attribute(&config, store, "config", err));
-    bool ok = pm_json_parse(&json, config, strlen(config), "the store's config", err);
-    free(config);
-    PM_TRY(ok);
-    const char *manifest = json_string_value(json_object_get(json, "manifest"));
+    const char *manifest = json_string_value(json_object_get(config, "manifest"));
     const char *slash = manifest ? strrchr(manifest, '/') : NULL;
     snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - manifest) : 1, slash ? manifest : ".");
-    json_decref(json);
-    return true;
 }
 
 /* This rank's share of the items, one in so many. */
 static bool measure_share(struct measure_table *table, const struct pm_store *store,
-                          const struct arguments *a, const struct pm_world *world,
+                          const struct measure_options *options, const struct pm_world *world,
                           struct pm_error *err)
 {
-    char folder[PATH_MAX];
     const struct pm_store_shape *shape = pm_store_shape_of(store);
-    struct measure_options options = {.manifest_folder = folder, .truth_folder = a->truth};
-    if (!shape->images)
-        return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
-                       a->store);
-    PM_TRY(manifest_folder(folder, store, err));
     for (size_t item = (size_t)world->rank; item < shape->items; item += (size_t)world->ranks) {
         size_t count;
         struct measured *room;
         PM_TRY(measure_table_grow(table, &room, store, item, err));
-        PM_TRY(measure_item(room, &count, &table->left_out, store, item, &options, err));
+        PM_TRY(measure_item(room, &count, &table->left_out, store, item, options, err));
         table->count += count;
     }
     return true;
+}
+
+static bool measure_items(struct measure_table *table, const struct pm_store *store,
+                          const struct arguments *a, const struct pm_world *world,
+                          struct pm_error *err)
+{
+    char folder[PATH_MAX];
+    json_t *config;
+    if (!pm_store_shape_of(store)->images)
+        return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
+                       a->store);
+    PM_TRY(store_read_config(&config, store, err));
+    manifest_folder(folder, config);
+    struct measure_options options = {
+        .manifest_folder = folder, .truth_folder = a->truth, .config = config};
+    bool ok = measure_share(table, store, &options, world, err);
+    json_decref(config);
+    return ok;
 }
 
 /* "edits.h5" to "edits.metrics.csv". @return owned by the caller */
@@ -140,7 +144,7 @@ static bool measure(const struct arguments *a, const struct pm_world *world, str
     struct pm_store *store = NULL;
     struct measure_table table = {0};
     bool ok =
-        pm_store_open_read(&store, a->store, err) && measure_share(&table, store, a, world, err);
+        pm_store_open_read(&store, a->store, err) && measure_items(&table, store, a, world, err);
     ok = pm_agree(MPI_COMM_WORLD, ok, err);
     if (ok) measure_table_gather(&table, MPI_COMM_WORLD);
     if (ok && world->rank == 0) ok = finish(&table, store, a, err);

@@ -1,6 +1,7 @@
 #include "measure_item.h"
 
 #include "describe.h"
+#include "sweep_label.h"
 
 #include "pm/data/image_fit.h"
 #include "pm/data/mask.h"
@@ -60,14 +61,17 @@ static bool read_original(struct item *x, size_t item, const struct pm_store_row
     return pm_fail(err, PM_E_INPUT, "%s: the store does not have the real picture", x->row.id);
 }
 
-/* FOLDER/IMAGE, where PIE-Bench's image_path names the picture; else FOLDER/ID.png. */
+/* FOLDER/IMAGE, where PIE-Bench's image_path names the picture; else FOLDER/ID.png, whatever the
+ * sweep's setting. */
 static bool read_truth(struct item *x, struct pm_error *err)
 {
     char path[PATH_MAX], name[PATH_MAX];
     const json_t *meta = json_object_get(x->recipe.json, "meta");
     const char *image = json_string_value(json_object_get(meta, "image_path"));
     if (!x->options->truth_folder) return true;
-    if (!image && snprintf(name, sizeof name, "%s.png", x->row.id) >= PATH_MAX)
+    const char *label = sweep_label(x->row.id, x->options->config);
+    int length = (int)(label - x->row.id) - (label[0] != '\0');
+    if (!image && snprintf(name, sizeof name, "%.*s.png", length, x->row.id) >= PATH_MAX)
         return pm_fail(err, PM_E_INPUT, "the id %.100s... is too long for a path", x->row.id);
     PM_TRY(join(path, x->options->truth_folder, image ? image : name, err));
     x->truth = allocate(x->shape->image_height * x->shape->image_width * 3);

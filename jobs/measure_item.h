@@ -26,6 +26,7 @@ struct measured {
 struct measure_options {
     const char *manifest_folder; /* where names of pictures and masks start from */
     const char *truth_folder;    /* NULL: nobody knows what the edits should have made */
+    const json_t *config;        /* the store's */
 };
 
 /** Measure the pictures of an item that are done: targets against the original, which is a real

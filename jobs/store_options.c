@@ -3,6 +3,7 @@
 #include "verb_arguments.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct argp_option no_options[] = {{0}};
@@ -52,6 +53,15 @@ bool store_options_parse(struct store_options *out, int argc, char **argv, const
     *out = (struct store_options){0};
     *helped = verb_arguments_help(&argp, argc, argv);
     return *helped || verb_arguments_read(&argp, argc, argv, &parse, true);
+}
+
+bool store_read_config(json_t **config, const struct pm_store *store, struct pm_error *err)
+{
+    char *text;
+    PM_TRY(pm_store_read_attribute(&text, store, "config", err));
+    bool ok = pm_json_parse(config, text, strlen(text), "the store's config", err);
+    free(text);
+    return ok;
 }
 
 bool store_find_item(size_t *item, const struct pm_store *store, const char *id,

@@ -1,6 +1,7 @@
 /** @file store_options.h  The arguments of the verbs that look into a store: STORE [ID ...]. */
 #ifndef STORE_OPTIONS_H
 #define STORE_OPTIONS_H
+#include "pm/base/json.h"
 #include "pm/data/store.h"
 
 enum { STORE_MAX_IDS = 1000 };
@@ -21,6 +22,11 @@ bool store_options_parse(struct store_options *out, int argc, char **argv, const
 /** Items whose id is @p id. @return false with a sentence when there is none */
 PM_MUST_CHECK bool store_find_item(size_t *item, const struct pm_store *store, const char *id,
                                    struct pm_error *err);
+/** The config that a store was made by, resolved. @return true, *config owned by the caller
+ *  (json_decref) */
+PM_MUST_CHECK bool store_read_config(json_t **config, const struct pm_store *store,
+                                     struct pm_error *err);
+
 /** Print one line that names a damaged entry. @param why  a sentence; "": the checksum is wrong */
 void store_print_damaged(const struct pm_store *store, size_t entry, const char *why);
 #endif

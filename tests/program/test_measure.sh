@@ -55,6 +55,11 @@ check "and make the same table" cmp "$work/one.csv" "$work/a.metrics.csv"
 check "JSON lines on request" ends 0 "$program" measure "$work/a.h5" --as jsonl --out "$work/m.jsonl"
 check "they have the same names" has_all "$work/m.jsonl" '"id": "noise"' '"psnr_outside_mask": '
 
+grep noise "$work/edits.jsonl" >"$work/noise.jsonl"
+sed 's/"edits.jsonl"/"noise.jsonl", "sweep": {"self_replace_steps": [0.1, 0.9]}/' "$work/run.json" >"$work/sweep.json"
+ends 0 "$program" run "$work/sweep.json" --store "$work/sweep.h5"
+check "a sweep's settings have one truth" ends 0 "$program" measure "$work/sweep.h5" --truth "$work/truth"
+
 rm "$work/truth/noise.png"
 check "a truth that is not there is an error" ends 1 "$program" measure "$work/a.h5" --truth "$work/truth"
 check "it is named" says "truth/noise.png"
