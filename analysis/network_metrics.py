@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from edit_masks import edit_mask
+from metric_tables import NETWORKS
 from promptmill_store import FLAG_REAL_PICTURE, Entry, Store, StoreError, label
 
-TABLE = ".network-metrics.csv"
 SECONDS_BETWEEN_WORDS = 10
 CLIP_COLUMNS = ("clip_similarity_source_image", "clip_similarity_target_image",
                 "clip_similarity_target_image_edit_part", "clip_sim_0", "clip_sim_1", "clip_sim_dir",
@@ -170,7 +170,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("store", metavar="STORE")
     for name in ("clip", "squeezenet", "lpips", "dino"):
         parser.add_argument(f"--{name}", type=Path, metavar="FOLDER" if name == "clip" else "FILE")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: the store's name with {TABLE} for .h5")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: the store's name with {NETWORKS} for .h5")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="pictures at a time (default: 16)")
     parser.add_argument("--device", default="cpu", help="PyTorch's name of one: cpu (default), cuda")
     arguments = parser.parse_args()
@@ -191,7 +191,7 @@ def main() -> int:
             if not entries:
                 raise StoreError(f"{store.path} has no finished edits yet")
             networks = load(arguments, store.picture_shape)
-            out = arguments.out or store.table_path(TABLE)
+            out = arguments.out or store.table_path(NETWORKS)
             table = rows(store, entries, networks, arguments.batch)
             count = write(out, itertools.chain([header(networks)], table))
     except (StoreError, OSError) as error:

@@ -15,16 +15,17 @@ StoreError says what is wrong with a file, in a sentence with its name.
 """
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from metric_tables import Metrics, read_tables, tables_beside
+from store_error import StoreError
 
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")  # a run may hold the store open; read before h5py is loaded
 import h5py  # noqa: E402
@@ -33,12 +34,6 @@ FORMAT, FORMAT_VERSION = "promptmill store", 1
 STATES = ("pending", "done", "failed")
 FLAG_BLEND_MASK, FLAG_REAL_PICTURE = 1, 2
 NO_INVERSION = "from noise"
-METRIC_TABLES = (".metrics.csv", ".metrics.jsonl", ".network-metrics.csv")
-NOT_METRICS = ("entry", "id", "target", "category", "mask")
-
-
-class StoreError(Exception):
-    """A store, or a table beside it, cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +79,6 @@ class Entry:
     @property
     def is_source(self) -> bool:
         return self.target < 0
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Tables of metrics, joined. What is not measured is NaN."""
-
-    names: list[str]
-    values: np.ndarray  # f64 [entry, name]
-
-    def of(self, name: str) -> np.ndarray:
-        """f64 [entry]. An unknown name is an error that lists the known ones."""
-        if name not in self.names:
-            raise StoreError(f"there is no metric {name!r}; there are {', '.join(self.names) or 'none'}")
-        return self.values[:, self.names.index(name)]
 
 
 class Store:
@@ -233,21 +214,10 @@ class Store:
     def metrics(self, paths: Sequence[str | os.PathLike[str]] | None = None) -> Metrics:
         """The tables of metrics, joined.
 
-        @param paths  CSV or JSON Lines; None: those beside the store that are there (METRIC_TABLES)"""
+        @param paths  CSV or JSON Lines; None: those beside the store that are there"""
         if paths is None:
-            beside = [self.table_path(suffix) for suffix in METRIC_TABLES]
-            if beside[0].exists():
-                beside.pop(1)  # the same metrics, as JSON Lines
-            paths = [path for path in beside if path.exists()]
-        names: list[str] = []
-        columns: list[np.ndarray] = []
-        for path in paths:
-            for name, column in _read_table(Path(path), self.entries).items():
-                if name in names:
-                    raise StoreError(f"{path}: the metric {name} is in another table as well")
-                names.append(name)
-                columns.append(column)
-        return Metrics(names, np.stack(columns, axis=1) if columns else np.empty((len(self.entries), 0)))
+            paths = tables_beside(self.table_path)
+        return read_tables([Path(path) for path in paths], [(e.item.id, e.target) for e in self.entries])
 
     @cached_property
     def _map_capture(self) -> str | None:
@@ -273,8 +243,8 @@ class Store:
 
     def _check_shapes(self) -> None:
         entries, items = len(self.entries), len(self.items)
-        wanted = {"image": (entries, 4), "original": (items, 4), "blend_mask": (entries, 3), "prompt/word": (entries, 2),
-                  "prompt/word_count": (entries, 1), "prompt/token_word": (entries, 2)}  # fmt: skip
+        wanted = {"image": (entries, 4), "original": (items, 4), "blend_mask": (entries, 3), "prompt/word": (entries, 2)}
+        wanted |= {"prompt/word_count": (entries, 1), "prompt/token_word": (entries, 2)}
         for name, (rows, axes) in wanted.items():
             if name not in self._file:
                 continue
@@ -378,52 +348,3 @@ def _read_entries(file: h5py.File, items: list[Item]) -> list[Entry]:
               _text(makers["host"][i]))
         for i in range(len(rows))
     ]  # fmt: skip
-
-
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a table with their lines, from 1."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            if path.suffix == ".jsonl":
-                for line, text in enumerate(file, 1):
-                    row = json.loads(text)
-                    if not isinstance(row, dict):
-                        raise ValueError(f"line {line} is not an object")
-                    yield line, row
-            else:
-                reader = csv.DictReader(file, strict=True)
-                for row in reader:
-                    yield reader.line_num, row
-    except (OSError, ValueError, csv.Error) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
-
-
-def _read_table(path: Path, entries: list[Entry]) -> dict[str, np.ndarray]:
-    """A column for each metric, f64 [entry]."""
-    columns: dict[str, np.ndarray] = {}
-    for line, row in _records(path):
-        number = _number_of_entry(path, line, row, entries)
-        for name, value in row.items():
-            if name in NOT_METRICS:
-                continue
-            if name is None or value is None and path.suffix != ".jsonl":
-                raise StoreError(f"{path}:{line}: it has another number of cells than the header")
-            try:
-                metric = float("nan" if value is None else value)
-            except (TypeError, ValueError):
-                raise StoreError(f"{path}:{line}: {name}: {value!r} is not a number") from None
-            if name not in columns:
-                columns[name] = np.full(len(entries), np.nan)
-            columns[name][number] = metric
-    return columns
-
-
-def _number_of_entry(path: Path, line: int, row: dict[str, Any], entries: list[Entry]) -> int:
-    try:
-        number, target, name = int(row["entry"]), int(row["target"]), row["id"]
-    except (KeyError, TypeError, ValueError):
-        raise StoreError(f"{path}:{line}: no table of metrics: it needs the columns entry, id and target") from None
-    if not 0 <= number < len(entries) or (entries[number].item.id, entries[number].target) != (name, target):
-        raise StoreError(f"{path}:{line}: entry {number} of the store is not target {target} of {name!r}: the table is "
-                         "of another store; `promptmill measure` makes it anew")  # fmt: skip
-    return number

@@ -186,14 +186,14 @@ def main() -> int:
                         help="pictures in the contact sheet at most (default: 200)")
     parser.add_argument("--side", type=int, default=192, metavar="PIXELS",
                         help="of a picture in the page at most (default: 192)")
-    parser.add_argument("--metrics", action="append", metavar="TABLE",
+    parser.add_argument("--table", action="append", metavar="FILE",
                         help="instead of the tables beside the store; may be given again")  # fmt: skip
     arguments = parser.parse_args()
     if not 1 <= arguments.edits <= 5000 or not 16 <= arguments.side <= 1024:
         parser.error("--edits is from 1 to 5000 and --side from 16 to 1024")
     try:
         with Store(arguments.store) as store:
-            text = page(store, store.metrics(arguments.metrics), arguments.edits, arguments.side)
+            text = page(store, store.metrics(arguments.table), arguments.edits, arguments.side)
             out = arguments.out or store.table_path(".report.html")
         out.write_text(text, encoding="utf-8")
     except (StoreError, OSError) as error:
