@@ -243,8 +243,8 @@ class Store:
 
     def _check_shapes(self) -> None:
         entries, items = len(self.entries), len(self.items)
-        wanted = {"image": (entries, 4), "original": (items, 4), "blend_mask": (entries, 3), "prompt/word": (entries, 2)}
-        wanted |= {"prompt/word_count": (entries, 1), "prompt/token_word": (entries, 2)}
+        wanted = {"image": (entries, 4), "original": (items, 4), "blend_mask": (entries, 3)}
+        wanted |= {"prompt/word": (entries, 2), "prompt/word_count": (entries, 1), "prompt/token_word": (entries, 2)}
         for name, (rows, axes) in wanted.items():
             if name not in self._file:
                 continue
