@@ -5,6 +5,7 @@
 # make deps       install what is missing (Debian, root or sudo), or name it
 # make bench      how fast it is against diffusers     make soak   kills a run 100 times
 # make fuzz       SECONDS=60: inputs made up by clang's libFuzzer, for each kind of file that is read
+# make test-slurm all that Slurm does to a job, on three hosts made of namespaces; takes minutes
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
 # make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
 #
@@ -54,7 +55,7 @@ tests    = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/test_*.c))
 FUZZED  := $(call tests,fuzz)
 TESTS   := $(call tests,unit) $(call tests,golden) $(call tests,mpi) $(FUZZED)
 
-.PHONY: all deps test demo bench soak fuzz install lint format clean
+.PHONY: all deps test test-slurm demo bench soak fuzz install lint format clean
 .SECONDARY:
 all: $(PROGRAM)
 
@@ -89,6 +90,8 @@ bench: $(PROGRAM) $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 	bench/edit.sh
 soak: $(PROGRAM)
 	@BUILD=$(BUILD) tests/soak.sh
+test-slurm: $(PROGRAM)
+	@BUILD=$(BUILD) tests/cluster/slurm_faults.sh
 
 # mpicc's name for another compiler; other MPIs' wrappers have others
 fuzz: deps-fuzz
