@@ -67,6 +67,7 @@ $(PROGRAM): $(JOBS) $(LIB)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LIB) -lcmocka $(LDLIBS) -o $@
 $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
+$(BUILD)/tests/unit/test_run_estimate: $(BUILD)/jobs/run_estimate.o
 $(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
 # With a fuzzer in the place of replay.c.

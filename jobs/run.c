@@ -83,8 +83,7 @@ static void take_report(void *self, const struct pm_work_result *result)
 {
     struct run *r = self;
     double cost = (double)r->plan.items[result->index].cost;
-    r->edited_seconds += result->seconds;
-    r->edited_cost += cost;
+    run_estimate_add(&r->estimate, cost, result->seconds);
     pm_progress_add(&r->progress, result->done, result->failed, cost);
 }
 
@@ -92,10 +91,8 @@ static void take_report(void *self, const struct pm_work_result *result)
 static bool comes_too_late(void *self, size_t item)
 {
     const struct run *r = self;
-    double margin = 1.1;
-    if (r->edited_cost <= 0.0) return false;
-    double seconds = margin * (double)r->plan.items[item].cost * r->edited_seconds / r->edited_cost;
-    return seconds > pm_stop_seconds_left(&r->stop);
+    return !run_estimate_fits(&r->estimate, (double)r->plan.items[item].cost,
+                              pm_stop_seconds_left(&r->stop));
 }
 
 static bool must_stop(void *self)

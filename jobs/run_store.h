@@ -1,6 +1,7 @@
 /** @file run_store.h  What one rank of a run holds, and how its store is begun or gone on with. */
 #ifndef RUN_STORE_H
 #define RUN_STORE_H
+#include "run_estimate.h"
 #include "run_memory.h"
 
 #include "pm/model/model.h"
@@ -44,8 +45,7 @@ struct run {
     size_t order_count;
     int *node_of_rank; /* [ranks] the host's number */
     struct pm_progress progress;
-    double edited_seconds; /* all ranks' together, for what edited_cost */
-    double edited_cost;
+    struct run_estimate estimate;
 };
 
 /** Create the store, its plan in it, or go on with one that is of the same plan and settings: what
