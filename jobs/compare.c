@@ -146,7 +146,7 @@ static bool write_edits(const char *folder, const struct comparison *c, const do
 
 static struct pm_paired compare_metric(const struct comparison *c, size_t column, size_t metric)
 {
-    double *values = malloc((2 * c->edit_count + 1) * sizeof *values);
+    double *values = calloc(2 * c->edit_count + 1, sizeof *values);
     if (!values) pm_die("no memory for %zu edits", c->edit_count);
     for (size_t i = 0; i < c->edit_count; i++) {
         values[i] = c->edits[i].values[metric];
@@ -263,7 +263,7 @@ static bool write_sheet(const struct arguments *a, const struct comparison *c, s
 
 static bool report(const struct arguments *a, const struct comparison *c, struct pm_error *err)
 {
-    double *differences = malloc((c->edit_count * c->column_count + 1) * sizeof *differences);
+    double *differences = calloc(c->edit_count * c->column_count + 1, sizeof *differences);
     if (!differences) pm_die("no memory for %zu edits", c->edit_count);
     bool ok = mkdir(a->out, 0777) == 0 || errno == EEXIST ||
               pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", a->out, strerror(errno));

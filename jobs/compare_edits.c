@@ -231,7 +231,7 @@ static bool choose_metrics(struct comparison *c, const char *const *tables, size
 static bool gather(struct gathering *g, const char *const *paths, const char *const *metrics,
                    size_t metric_count, struct pm_error *err)
 {
-    char *tables[COMPARE_MAX_STORES];
+    char *tables[COMPARE_MAX_STORES] = {NULL};
     for (size_t i = 0; i < g->store_count; i++) tables[i] = metric_table_path(paths[i]);
     bool ok = choose_metrics(g->out, (const char *const *)tables, g->store_count, metrics,
                              metric_count, err);

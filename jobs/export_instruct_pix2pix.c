@@ -211,16 +211,22 @@ static bool write_groups(struct export *x, const struct export_tree *tree, struc
     return ok;
 }
 
+/** A folder of seeds.json. */
+struct listed {
+    json_t *row; /* ["NAME", ["KEY", ...]] */
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    const json_t *x = ((const struct listed *)a)->row, *y = ((const struct listed *)b)->row;
     return strcmp(json_string_value(json_array_get(x, 0)), json_string_value(json_array_get(y, 0)));
 }
 
 /* [["NAME", ["KEY", ...]], ...], by name, as prepare_dataset.py writes it. */
 static bool write_seeds(struct export *x, const struct export_tree *tree, struct pm_error *err)
 {
-    json_t **rows = malloc(tree->count * sizeof(json_t *)), *all = json_array();
+    struct listed *rows = calloc(tree->count, sizeof *rows);
+    json_t *all = json_array();
     size_t count = 0;
     bool ok = true;
     if (!rows || !all) pm_die("no memory for %zu folders", tree->count);
@@ -231,11 +237,11 @@ static bool write_seeds(struct export *x, const struct export_tree *tree, struct
         for (size_t i = 0; ok && i < group.count; i++)
             ok = visit_candidate(x, &group, i, NULL, err);
         if (ok && json_array_size(group.keys) > 0)
-            rows[count++] = json_pack("[s, O]", group.name, group.keys);
+            rows[count++].row = json_pack("[s, O]", group.name, group.keys);
         close_group(&group);
     }
     qsort(rows, count, sizeof *rows, by_name);
-    for (size_t i = 0; i < count; i++) json_array_append_new(all, rows[i]);
+    for (size_t i = 0; i < count; i++) json_array_append_new(all, rows[i].row);
     char *text = json_dumps(all, 0);
     if (!text) pm_die("no memory for %zu folders", count);
     ok = ok && export_write_text(x, text, "seeds.json", err);
