@@ -97,19 +97,20 @@ static void print_memory(const struct run_plan *plan, const struct run_memory *h
            room);
 }
 
-static int print_plan(const struct run_plan *plan, enum pm_log_level level)
+static int print_plan(const struct run_plan *plan, struct plan_check *check,
+                      enum pm_log_level level)
 {
     const struct pm_edit_settings *s = plan->settings;
     struct pm_error err = {0};
     for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
     for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
     struct run_memory host = run_memory_make(plan->config, s->model, 1);
-    struct plan_findings found = plan_check(plan, &host);
+    plan_check_print(check, plan, &host);
     printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
            plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
-    if (found.pictures > 0)
-        printf("real        %zu pictures were read, %zu of them cannot be used\n", found.pictures,
-               found.bad_pictures);
+    if (check->pictures > 0)
+        printf("real        %zu pictures were read, %zu of them cannot be used\n", check->pictures,
+               check->bad_pictures);
     if (plan->config->sweep.axis_count > 0)
         printf("sweep       %zu settings of each of %zu lines\n", plan->config->sweep.settings,
                plan->manifest.count / plan->config->sweep.settings);
@@ -129,8 +130,8 @@ static int print_plan(const struct run_plan *plan, enum pm_log_level level)
         pm_log(PM_LOG_ERROR, "%s", err.message);
         return PM_EXIT_INPUT;
     }
-    return plan->problem_count + found.too_large + found.bad_pictures > 0 ? PM_EXIT_INPUT
-                                                                          : PM_EXIT_DONE;
+    return plan->problem_count + check->too_large + check->bad_pictures > 0 ? PM_EXIT_INPUT
+                                                                            : PM_EXIT_DONE;
 }
 
 int verb_plan(int argc, char **argv)
@@ -142,6 +143,7 @@ int verb_plan(int argc, char **argv)
     struct pm_edit_settings settings;
     struct run_captures captures = {0};
     struct run_plan plan = {0};
+    struct plan_check check = plan_check_begin();
     struct pm_error err = {0};
     bool helped;
     int status = PM_EXIT_INPUT;
@@ -153,10 +155,12 @@ int verb_plan(int argc, char **argv)
                        &err) &&
         measure_model(&model, &config, &err) &&
         run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
-        run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, &err))
-        status = print_plan(&plan, options.log_level);
+        run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, plan_check_line, &check,
+                      &err))
+        status = print_plan(&plan, &check, options.log_level);
     else
         pm_log(PM_LOG_ERROR, "%s", err.message);
+    plan_check_end(&check);
     run_plan_free(&plan);
     run_captures_free(&captures);
     pm_model_free(&model);

@@ -181,7 +181,8 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     PM_TRY(load_model(r, err));
     pm_arena_init(&r->scratch, pm_model_scratch_bytes());
     r->memory = run_memory_make(&r->config, &r->model, (size_t)r->world.ranks_on_node);
-    PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD, err));
+    PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD, NULL,
+                         NULL, err));
     if (is_root) {
         ok = run_plan_check_bytes(&r->plan, err);
         if (ok) report_problems(&r->plan);

@@ -61,14 +61,20 @@ PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
                                      const struct pm_config *config, const struct pm_model *model,
                                      struct pm_error *err);
 
+/** Called with each line of which something can be done, in order, as it is looked at.
+ *  @param plan  not yet whole */
+typedef void run_plan_watch(void *self, const struct run_plan *plan, size_t item,
+                            const struct run_plan_line *line);
+
 /** Look at every line, each rank at its share. Collective over @p comm; MPI_COMM_NULL will do for
  *  one process alone.
+ *  @param watch  NULL: none  @param self  its first argument
  *  @return true, *out owned by the caller (run_plan_free), its problems listed; false, on all
  *  ranks, only when there is no manifest to look at, or not one and the same */
 PM_MUST_CHECK bool run_plan_make(struct run_plan *out, const struct pm_config *config,
                                  const struct pm_edit_settings *settings,
                                  const struct run_captures *captures, MPI_Comm comm,
-                                 struct pm_error *err);
+                                 run_plan_watch *watch, void *self, struct pm_error *err);
 void run_plan_free(struct run_plan *plan);
 
 /** Is the store no larger than can be, and than the config allows? */

@@ -62,7 +62,8 @@ static void measure_image(struct run_plan *plan, const struct pm_image_recipe *i
     if (image->method == PM_INVERSION_NULL_TEXT) plan->shape.embeddings = true;
 }
 
-static void survey_line(struct run_plan *plan, size_t item, struct line_mark *mark)
+static void survey_line(struct run_plan *plan, size_t item, struct line_mark *mark,
+                        run_plan_watch *watch, void *self)
 {
     struct run_plan_line line;
     struct run_plan_item *it = &plan->items[item];
@@ -90,6 +91,7 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
         measure_prompt(plan, line.recipe.targets[i].prompt, &target->tokens);
         plan->shape.blend_mask = plan->shape.blend_mask || target->has_mask;
     }
+    if (watch && it->cost > 0) watch(self, plan, item, &line);
     run_plan_line_free(&line);
 }
 
@@ -302,7 +304,7 @@ static bool open_manifest(struct run_plan *plan, struct pm_error *err)
 
 bool run_plan_make(struct run_plan *out, const struct pm_config *config,
                    const struct pm_edit_settings *settings, const struct run_captures *captures,
-                   MPI_Comm comm, struct pm_error *err)
+                   MPI_Comm comm, run_plan_watch *watch, void *self, struct pm_error *err)
 {
     *out = (struct run_plan){.config = config,
                              .settings = settings,
@@ -323,7 +325,7 @@ bool run_plan_make(struct run_plan *out, const struct pm_config *config,
     out->items = calloc(count, sizeof *out->items);
     if (!out->items || !marks) pm_die("no memory for %zu edits", count);
     for (size_t i = out->first_line; i < out->end_line; i++) {
-        survey_line(out, i, &marks[i]);
+        survey_line(out, i, &marks[i], watch, self);
         pm_manifest_forget(&out->manifest, i);
     }
     if (out->ranks > 1) {

@@ -60,7 +60,8 @@ static bool plan_run(struct submission *s, struct pm_error *err)
         return pm_fail(err, PM_E_INPUT, "%s: \"store\" is missing", o->config_path);
     PM_TRY(measure_model(&s->model, &s->config, err));
     PM_TRY(run_settings_make(&s->settings, &s->schedule, &s->captures, &s->config, &s->model, err));
-    PM_TRY(run_plan_make(&s->plan, &s->config, &s->settings, &s->captures, MPI_COMM_NULL, err));
+    PM_TRY(run_plan_make(&s->plan, &s->config, &s->settings, &s->captures, MPI_COMM_NULL, NULL,
+                         NULL, err));
     PM_TRY(run_plan_check_bytes(&s->plan, err));
     for (size_t i = 0; i < s->plan.problem_count; i++)
         pm_log(PM_LOG_WARNING, "%s", s->plan.problems[i].message);
