@@ -2,7 +2,7 @@
 # A run that was killed or told to stop is taken up again, and its store is as if nothing had been.
 . tests/program/lib.sh
 find_python
-run="run $config --steps 20"
+run="run $config --steps 30"
 
 # begin_in_background RANKS STORE: under mpirun, as $job; each rank's process id in a file
 begin_in_background()
@@ -43,18 +43,8 @@ cp "$work/undisturbed.h5" "$work/copy.h5"
 check "a run on a finished store exits as before" ends 2 on 2 $run --store "$work/undisturbed.h5"
 check "a run on a finished store changes nothing" cmp "$work/undisturbed.h5" "$work/copy.h5"
 
-# One store on which everything happens, one thing after the other.
-store=$work/disturbed.h5
-for victim in 0 1; do
-    ranks=$((victim + 2))
-    begin_in_background $ranks "$store"
-    check "$ranks ranks are at work, before rank $victim is killed" until_mid_run "$store"
-    kill -9 "$(cat "$work/rank.$victim")"
-    check "the job ends when rank $victim is killed" job_ends badly
-    check "status exits 85 after rank $victim was killed" ends 85 "$program" status "$store"
-    check "what is there is undamaged after rank $victim was killed" ends 0 "$program" verify "$store"
-done
-
+# Two stores, on each of which several things happen one after the other, while there is work left.
+store=$work/stopped.h5
 begin_in_background 2 "$store"
 check "a run is under way, before SIGUSR1" until_mid_run "$store"
 kill -USR1 "$job"
@@ -70,4 +60,17 @@ check "the run tells that the halt file stopped it" says "the halt file is there
 rm "$work/halt"
 check "without them the run finishes" ends 2 on 2 $run --store "$store" --halt-file "$work/halt" \
     --time-limit 1000
-check "the store is as if nothing had been" same_stores "$work/undisturbed.h5" "$store"
+check "the store is as if nothing had stopped it" same_stores "$work/undisturbed.h5" "$store"
+
+store=$work/killed.h5
+for victim in 0 1; do
+    ranks=$((victim + 2))
+    begin_in_background $ranks "$store"
+    check "$ranks ranks are at work, before rank $victim is killed" until_mid_run "$store"
+    kill -9 "$(cat "$work/rank.$victim")"
+    check "the job ends when rank $victim is killed" job_ends badly
+    check "status exits 85 after rank $victim was killed" ends 85 "$program" status "$store"
+    check "what is there is undamaged after rank $victim was killed" ends 0 "$program" verify "$store"
+done
+check "the run finishes after its ranks were killed" ends 2 on 2 $run --store "$store"
+check "the store is as if none had been killed" same_stores "$work/undisturbed.h5" "$store"
