@@ -100,7 +100,7 @@ static void print_damaged(void *context, const struct pm_store *store, size_t en
                           const char *why)
 {
     clear_line(context);
-    store_print_damaged(store, entry, why);
+    store_print_entry("damaged", store, entry, why);
 }
 
 static void print_report(const struct arguments *a, const struct pm_store_pack_report *report,

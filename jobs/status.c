@@ -30,7 +30,8 @@ static bool count_rows(size_t counts[3], const struct pm_store *store, bool prin
         ok = pm_store_read_rows(rows, store, first, count, err);
         for (size_t i = 0; ok && i < count; i++) {
             counts[rows[i].state]++;
-            if (prints && rows[i].state == PM_STORE_FAILED) printf("failed  %s\n", rows[i].message);
+            if (prints && rows[i].state == PM_STORE_FAILED)
+                store_print_entry("failed", store, first + i, rows[i].message);
         }
     }
     free(rows);

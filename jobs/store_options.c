@@ -78,7 +78,8 @@ bool store_find_item(size_t *item, const struct pm_store *store, const char *id,
     return pm_fail(err, PM_E_INPUT, "the store has no edit with the id \"%s\"", id);
 }
 
-void store_print_damaged(const struct pm_store *store, size_t entry, const char *why)
+void store_print_entry(const char *what, const struct pm_store *store, size_t entry,
+                       const char *why)
 {
     struct pm_store_prompt prompt = {0};
     struct pm_store_item item = {0};
@@ -86,11 +87,11 @@ void store_print_damaged(const struct pm_store *store, size_t entry, const char 
     const char *colon = why[0] ? ": " : "";
     if (!pm_store_read_prompt(&prompt, store, entry, &unreadable) ||
         !pm_store_read_item(&item, store, prompt.item, &unreadable))
-        printf("damaged  entry %zu%s%s\n", entry, colon, why);
+        printf("%s  entry %zu%s%s\n", what, entry, colon, why);
     else if (prompt.target == PM_STORE_SOURCE)
-        printf("damaged  %s, the source (entry %zu)%s%s\n", item.id, entry, colon, why);
+        printf("%s  %s, the source (entry %zu)%s%s\n", what, item.id, entry, colon, why);
     else
-        printf("damaged  %s, target %d (entry %zu)%s%s\n", item.id, prompt.target, entry, colon,
+        printf("%s  %s, target %d (entry %zu)%s%s\n", what, item.id, prompt.target, entry, colon,
                why);
     pm_store_item_free(&item);
     pm_store_prompt_free(&prompt);

@@ -27,6 +27,8 @@ PM_MUST_CHECK bool store_find_item(size_t *item, const struct pm_store *store, c
 PM_MUST_CHECK bool store_read_config(json_t **config, const struct pm_store *store,
                                      struct pm_error *err);
 
-/** Print one line that names a damaged entry. @param why  a sentence; "": the checksum is wrong */
-void store_print_damaged(const struct pm_store *store, size_t entry, const char *why);
+/** Print one line that names an entry: "damaged  ball-to-cube, target 1 (entry 3): WHY".
+ *  @param what  "damaged", "failed"  @param why  a sentence, or "" */
+void store_print_entry(const char *what, const struct pm_store *store, size_t entry,
+                       const char *why);
 #endif

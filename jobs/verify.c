@@ -17,7 +17,7 @@ static size_t count_damaged(const struct pm_store *store)
         struct pm_error why = {0};
         bool good = false;
         if (pm_store_verify_entry(&good, store, e, &why) && good) continue;
-        store_print_damaged(store, e, why.message);
+        store_print_entry("damaged", store, e, why.message);
         damaged++;
     }
     return damaged;

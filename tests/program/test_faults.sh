@@ -141,6 +141,37 @@ check "its store is sound" ends 0 "$program" verify "$store"
 check "with the good model it is refused" ends 1 "$program" run "$config" --store "$store"
 check "the reason is told" says "the model's files have changed"
 
+# One target that leads to NaN, by a word whose vector is none, beside others of its source.
+"$python" - "$work/nan.safetensors" <<'EOF'
+import json
+import struct
+import sys
+
+channels = json.load(open("models/scenes/text_encoder/config.json"))["hidden_size"]
+entry = {"dtype": "F32", "shape": [channels], "data_offsets": [0, 4 * channels]}
+header = json.dumps({"<nan>": entry}).encode()
+vector = struct.pack(f"<{channels}f", *[float("nan")] * channels)
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(header)) + header + vector)
+EOF
+ball='{"id": "mixed", "source": "a red ball on a meadow", "targets": [{"prompt": "a red cube on a meadow", "edit": "replace"}'
+star=', {"prompt": "a red star on a meadow", "edit": "replace"}]}'
+echo "$ball$star" >"$work/good.jsonl"
+echo "$ball, {\"prompt\": \"a red <nan> on a meadow\", \"edit\": \"replace\"}$star" >"$work/mixed.jsonl"
+for name in good mixed; do write_config "$work/$name.json" $name.jsonl "$model" ''; done
+check "the good targets alone" ends 0 "$program" run "$work/good.json" --store "$work/good.h5" \
+    --embedding "=$work/nan.safetensors"
+check "with one of NaN among them: exit status 2" ends 2 "$program" run "$work/mixed.json" \
+    --store "$work/mixed.h5" --embedding "=$work/nan.safetensors"
+check "status tells of it" ends 2 "$program" status "$work/mixed.h5"
+check "which one, and why" prints "failed  mixed, target 1 (entry 2): the latents are not finite after step 0"
+check "the others are as without it, bit for bit" "$python" - "$work/good.h5" "$work/mixed.h5" <<'EOF'
+import sys
+import h5py
+
+good, mixed = (h5py.File(path, "r")["image"] for path in sys.argv[1:])
+sys.exit(any((good[i] != mixed[j]).any() for i, j in ((0, 0), (1, 1), (2, 3))))
+EOF
+
 # Two runs at a time, of which the second must not disturb the first; and one that is killed.
 begin() # STORE CONFIG: returns when an edit has been begun
 {
