@@ -93,6 +93,7 @@ soak: $(PROGRAM)
 	@BUILD=$(BUILD) tests/soak.sh
 test-slurm: $(PROGRAM)
 	@BUILD=$(BUILD) tests/cluster/slurm_faults.sh
+	@BUILD=$(BUILD) PROMPTMILL_LAUNCHER=mpirun tests/cluster/test_slurm.sh
 
 # mpicc's name for another compiler; other MPIs' wrappers have others
 fuzz: deps-fuzz
