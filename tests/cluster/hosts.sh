@@ -11,7 +11,7 @@ go_to_hub()
     [ -z "${HOSTS:-}" ] || return 0
     fact=$1 why=
     shift
-    for tool in unshare nsenter ip pgrep "$@"; do
+    for tool in unshare nsenter ip pgrep flock "$@"; do
         command -v "$tool" >/dev/null || why="$tool is missing"
     done
     [ -n "$why" ] || unshare $spaces ip link add br0 type bridge 2>/dev/null || why="namespaces cannot be made here"
@@ -19,6 +19,9 @@ go_to_hub()
         echo "ok - $fact # SKIP $why"
         exit
     fi
+    # One test at a time: processes of two hubs have the same numbers, by which Open MPI names its files.
+    exec 9>>"${TMPDIR:-/tmp}/promptmill-hub.$(id -u)"
+    flock 9
     HOSTS=unknown unshare $spaces "$PWD/tests/cluster/${0##*/}"
     exit
 }

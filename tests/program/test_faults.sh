@@ -173,9 +173,10 @@ sys.exit(any((good[i] != mixed[j]).any() for i, j in ((0, 0), (1, 1), (2, 3))))
 EOF
 
 # Two runs at a time, of which the second must not disturb the first; and one that is killed.
+steps=40 # so that there is time to disturb a run, on a busy machine too
 begin() # STORE CONFIG: returns when an edit has been begun
 {
-    "$program" run "$2" --steps 20 --store "$1" >"$work/first" 2>&1 &
+    "$program" run "$2" --steps "$steps" --store "$1" >"$work/first" 2>&1 &
     job=$!
     $tool await "$1"
 }
@@ -187,11 +188,11 @@ job_ends()
     [ "$got" -eq "$1" ]
 }
 slow=$work/slow.h5
-check "an undisturbed run of more steps finishes" ends 0 "$program" run "$config" --steps 20 --store "$slow"
+check "an undisturbed run of more steps finishes" ends 0 "$program" run "$config" --steps "$steps" --store "$slow"
 store=$work/twice.h5
 begin "$store" "$config"
 kill -STOP "$job" # so that it cannot finish before the second begins
-check "a second run on a store is refused" ends 1 "$program" run "$config" --steps 20 --store "$store"
+check "a second run on a store is refused" ends 1 "$program" run "$config" --steps "$steps" --store "$store"
 check "the first one's host and process are told" says "in use by a run on $(hostname), process $job"
 check "it is not packed meanwhile" ends 1 "$program" pack "$store" "$work/packed.h5"
 check "the reason is told" says "in use by a run on $(hostname), process $job"
@@ -204,36 +205,38 @@ begin "$store" "$config"
 kill -9 "$job"
 check "a run is killed" job_ends 137
 check "its lock stays" [ -e "$store.lock" ]
-check "the next run needs nobody to remove it" ends 0 on 2 run "$config" --steps 20 --store "$store"
+check "the next run needs nobody to remove it" ends 0 on 2 run "$config" --steps "$steps" --store "$store"
 check "it says whom it follows" says "took over from a run on $(hostname), process"
 check "the store is as if nobody had been killed" same_stores "$slow" "$store"
 check "no lock is left" [ ! -e "$store.lock" ]
 
 # An edit that kills its rank each time is given up, and --retry-failed takes it up again.
+steps=200 # of one edit
 write_config "$work/once.json" one.jsonl "$model" '"attempts": 1'
-check "an undisturbed run of one line finishes" ends 0 "$program" run "$work/once.json" --steps 20 \
+check "an undisturbed run of one line finishes" ends 0 "$program" run "$work/once.json" --steps "$steps" \
     --store "$work/one.h5"
 store=$work/once.h5
 begin "$store" "$work/once.json"
 kill -9 "$job"
 check "a run with one attempt is killed" job_ends 137
-check "its edit is given up" ends 2 "$program" run "$work/once.json" --steps 20 --store "$store"
-check "it stays given up" ends 2 "$program" run "$work/once.json" --steps 20 --store "$store"
+check "its edit is given up" ends 2 "$program" run "$work/once.json" --steps "$steps" --store "$store"
+check "it stays given up" ends 2 "$program" run "$work/once.json" --steps "$steps" --store "$store"
 check "status says why" ends 2 "$program" status "$store"
 check "the reason has the number in it" prints "begun 1 times and never finished"
-check "--retry-failed tries again" ends 0 "$program" run "$work/once.json" --steps 20 --store "$store" \
+check "--retry-failed tries again" ends 0 "$program" run "$work/once.json" --steps "$steps" --store "$store" \
     --retry-failed
 check "the store is as if it had not failed" same_stores "$work/one.h5" "$store"
 
 # No time.
+steps=40
 store=$work/late.h5
-check "a limit that is over at once: exit status 85" ends 85 "$program" run "$config" --steps 20 \
+check "a limit that is over at once: exit status 85" ends 85 "$program" run "$config" --steps "$steps" \
     --store "$store" --time-limit 0.001
 check "no edit was begun" [ "$($tool begun "$store")" = "0 0" ]
-check "a limit that is too short for all: exit status 85" ends 85 "$program" run "$config" --steps 20 \
+check "a limit that is too short for all: exit status 85" ends 85 "$program" run "$config" --steps "$steps" \
     --store "$store" --time-limit 0.4
 check "what was begun is done" [ "$($tool begun "$store" | tr ' ' '\n' | uniq | wc -l)" -eq 1 ]
-check "without a limit the run finishes" ends 0 "$program" run "$config" --steps 20 --store "$store"
+check "without a limit the run finishes" ends 0 "$program" run "$config" --steps "$steps" --store "$store"
 check "the store is as if there had been no limit" same_stores "$slow" "$store"
 
 # A manifest that goes away, and one that changes, between two runs.
