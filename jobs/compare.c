@@ -4,6 +4,7 @@
 #include "verb_arguments.h"
 #include "verbs.h"
 
+#include "pm/base/path.h"
 #include "pm/data/csv.h"
 #include "pm/data/paired.h"
 #include "pm/runtime/exit_status.h"
@@ -84,16 +85,10 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = option_table, .parser = parse_option, .args_doc = "STORE...", .doc = doc};
 
-static bool path_in(char path[PATH_MAX], const char *folder, const char *name, struct pm_error *err)
-{
-    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) < PATH_MAX) return true;
-    return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", folder);
-}
-
 static FILE *open_table(const char *folder, const char *name, struct pm_error *err)
 {
     char path[PATH_MAX];
-    if (!path_in(path, folder, name, err)) return NULL;
+    if (!pm_path_join(path, sizeof path, folder, name, err)) return NULL;
     FILE *out = fopen(path, "w");
     if (!out) pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
     return out;
@@ -251,8 +246,8 @@ static bool write_sheet(const struct arguments *a, const struct comparison *c, s
     if (!shown) pm_die("no memory for %zu edits", c->edit_count);
     order_by_spread(shown, c);
     size_t count = c->edit_count < a->shown ? c->edit_count : a->shown;
-    bool ok =
-        path_in(path, a->out, "sheet.png", err) && compare_sheet_draw(&sheet, c, shown, count, err);
+    bool ok = pm_path_join(path, sizeof path, a->out, "sheet.png", err) &&
+              compare_sheet_draw(&sheet, c, shown, count, err);
     if (ok) {
         ok = pm_image_write_png(&sheet, path, err);
         pm_image_free(&sheet);

@@ -5,6 +5,7 @@
 #include "store_options.h"
 #include "sweep_label.h"
 
+#include "pm/base/grow.h"
 #include "pm/base/hash.h"
 
 #include <math.h>
@@ -66,11 +67,7 @@ static bool add_column(size_t *column, struct comparison *c, const struct pm_sto
 
 static void add_found(struct gathering *g, struct found found)
 {
-    if ((g->count & (g->count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = g->count ? 2 * g->count : 1;
-        g->found = realloc(g->found, capacity * sizeof *g->found);
-        if (!g->found) pm_die("no memory for %zu edits", capacity);
-    }
+    g->found = pm_grow(g->found, g->count, sizeof *g->found);
     found.order = g->count;
     g->found[g->count++] = found;
 }

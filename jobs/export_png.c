@@ -3,6 +3,7 @@
 #include "export.h"
 #include "store_options.h"
 
+#include "pm/base/path.h"
 #include "pm/data/heat_map.h"
 #include "pm/data/safe_name.h"
 #include "pm/data/sheet.h"
@@ -148,11 +149,9 @@ static void file_name(char name[NAME_BYTES], size_t entry, const char *id)
 static bool write_image(const struct drawing *x, const struct pm_image *image, const char *name,
                         struct pm_error *err)
 {
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s", x->export->folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", x->export->folder);
-    return pm_image_write_png(image, path, err);
+    char path[PATH_MAX];
+    return pm_path_join(path, sizeof path, x->export->folder, name, err) &&
+           pm_image_write_png(image, path, err);
 }
 
 static bool begin_sheet(struct drawing *x, struct pm_error *err)

@@ -3,7 +3,10 @@
 #include "store_options.h"
 #include "sweep_label.h"
 
+#include "pm/base/grow.h"
 #include "pm/base/hash.h"
+#include "pm/base/path.h"
+#include "pm/base/whole_file.h"
 #include "pm/runtime/agree.h"
 #include "pm/runtime/world.h"
 
@@ -12,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const char RECORD[] = "export.json"; /* what a folder is an export of */
 
@@ -65,19 +67,12 @@ void export_edit_free(struct export_edit *e)
     pm_store_item_free(&e->item);
 }
 
-static bool full_path(char path[PATH_MAX], const struct export *x, const char *name,
-                      struct pm_error *err)
-{
-    if (snprintf(path, PATH_MAX, "%s/%s", x->folder, name) < PATH_MAX) return true;
-    return pm_fail(err, PM_E_INPUT, "the path %.100s/%.100s is too long", x->folder, name);
-}
-
 bool export_has_file(const struct export *x, const char *name)
 {
     struct stat status;
     char path[PATH_MAX];
     struct pm_error unsaid;
-    return full_path(path, x, name, &unsaid) && stat(path, &status) == 0;
+    return pm_path_join(path, sizeof path, x->folder, name, &unsaid) && stat(path, &status) == 0;
 }
 
 /* The folders that a file is in, below the export's. */
@@ -96,7 +91,7 @@ bool export_write_picture(struct export *x, const struct pm_image *image, const 
                           enum export_pictures pictures, struct pm_error *err)
 {
     char path[PATH_MAX];
-    PM_TRY(full_path(path, x, name, err) && make_folders(x, path, err));
+    PM_TRY(pm_path_join(path, sizeof path, x->folder, name, err) && make_folders(x, path, err));
     PM_TRY((pictures == EXPORT_JPEG_PICTURES ? pm_image_write_jpeg
                                              : pm_image_write_png)(image, path, err));
     x->written++;
@@ -106,17 +101,12 @@ bool export_write_picture(struct export *x, const struct pm_image *image, const 
 bool export_write_text(const struct export *x, const char *text, const char *name,
                        struct pm_error *err)
 {
-    char path[PATH_MAX], partial[PATH_MAX];
-    PM_TRY(full_path(path, x, name, err) && make_folders(x, path, err));
-    if (snprintf(partial, sizeof partial, "%s.%ld.partial", path, (long)getpid()) >= PATH_MAX)
-        return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", path);
-    FILE *file = fopen(partial, "w");
-    bool ok = file && fputs(text, file) >= 0;
-    if (file) ok = fclose(file) == 0 && ok;
-    if (ok && rename(partial, path) == 0) return true;
-    pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    if (file) unlink(partial);
-    return false;
+    char path[PATH_MAX];
+    struct pm_whole_file whole;
+    PM_TRY(pm_path_join(path, sizeof path, x->folder, name, err) && make_folders(x, path, err));
+    bool ok = pm_whole_file_begin(&whole, path, err);
+    if (ok) fputs(text, whole.file);
+    return pm_whole_file_end(&whole, ok, err);
 }
 
 /* What the folder will hold. @return owned by the caller; NULL with err set */
@@ -142,7 +132,7 @@ static bool claim_folder(const struct export *x, const char *format, struct pm_e
 {
     char path[PATH_MAX], *wanted = describe(x, format, err), *text = NULL;
     if (!wanted) return false;
-    bool ok = full_path(path, x, RECORD, err);
+    bool ok = pm_path_join(path, sizeof path, x->folder, RECORD, err);
     if (ok && export_has_file(x, RECORD)) {
         json_t *json = NULL;
         ok = pm_json_load(&json, path, 1 << 20, err);
@@ -171,11 +161,7 @@ static int by_place(const void *a, const void *b)
 
 static void add_place(struct export_tree *tree, struct export_place place)
 {
-    if ((tree->count & (tree->count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = tree->count ? 2 * tree->count : 1;
-        tree->places = realloc(tree->places, capacity * sizeof *tree->places);
-        if (!tree->places) pm_die("no memory for %zu edits", capacity);
-    }
+    tree->places = pm_grow(tree->places, tree->count, sizeof *tree->places);
     tree->places[tree->count++] = place;
 }
 

@@ -2,10 +2,10 @@
 #include "verb_arguments.h"
 #include "verbs.h"
 
+#include "pm/base/whole_file.h"
 #include "pm/data/import.h"
 #include "pm/runtime/exit_status.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,34 +108,16 @@ static char *default_out(const char *file)
     return out;
 }
 
-static bool fill(struct pm_import_result *result, const char *partial, const struct arguments *a,
-                 struct pm_error *err)
-{
-    FILE *out = fopen(partial, "wx");
-    if (!out) return pm_fail(err, PM_E_IO, "cannot write %s: %s", partial, strerror(errno));
-    bool ok = a->format->import(result, out, a->file, &a->options, err);
-    bool written = !ferror(out);
-    written = fclose(out) == 0 && written;
-    if (ok && !written)
-        return pm_fail(err, PM_E_IO, "cannot write %s: %s", partial, strerror(errno));
-    return ok;
-}
-
 /* The manifest appears when it is whole, or not at all. */
 static bool write_manifest(struct pm_import_result *result, const char *out,
                            const struct arguments *a, struct pm_error *err)
 {
-    char *partial;
+    struct pm_whole_file whole;
     if (!a->replaces && access(out, F_OK) == 0)
         return pm_fail(err, PM_E_INPUT, "%s exists already; --force replaces it", out);
-    if (asprintf(&partial, "%s.%ld.partial", out, (long)getpid()) < 0)
-        pm_die("no memory to write %s", out);
-    bool ok = fill(result, partial, a, err);
-    if (ok && rename(partial, out))
-        ok = pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", partial, out, strerror(errno));
-    if (!ok) unlink(partial);
-    free(partial);
-    return ok;
+    bool ok = pm_whole_file_begin(&whole, out, err) &&
+              a->format->import(result, whole.file, a->file, &a->options, err);
+    return pm_whole_file_end(&whole, ok, err);
 }
 
 int verb_import(int argc, char **argv)

@@ -3,6 +3,7 @@
 #include "describe.h"
 #include "sweep_label.h"
 
+#include "pm/base/path.h"
 #include "pm/data/image_fit.h"
 #include "pm/data/mask.h"
 
@@ -44,10 +45,8 @@ const char *measure_category(const json_t *recipe)
 
 static bool join(char path[PATH_MAX], const char *folder, const char *name, struct pm_error *err)
 {
-    int length = name[0] == '/' ? snprintf(path, PATH_MAX, "%s", name)
-                                : snprintf(path, PATH_MAX, "%s/%s", folder, name);
-    if (length < PATH_MAX) return true;
-    return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", name);
+    bool is_whole = name[0] == '/';
+    return pm_path_join(path, PATH_MAX, is_whole ? "" : folder, is_whole ? name + 1 : name, err);
 }
 
 /* The real picture as the run saw it, or the source's. */

@@ -1,12 +1,11 @@
 #include "measure_table.h"
 
+#include "pm/base/whole_file.h"
 #include "pm/data/csv.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MAX_CATEGORIES = 100, CATEGORY_BYTES = 64 };
 
@@ -159,19 +158,10 @@ bool measure_table_write(const struct measure_table *table, const char *path,
                          enum measure_format format, const struct pm_store *store,
                          const char *truth, struct pm_error *err)
 {
-    char *partial;
-    if (asprintf(&partial, "%s.%ld.partial", path, (long)getpid()) < 0)
-        pm_die("no memory to write %s", path);
-    FILE *out = fopen(partial, "w");
-    bool ok = out || pm_fail(err, PM_E_IO, "cannot write %s: %s", partial, strerror(errno));
-    ok = ok && write_rows(out, table, format, store, truth != NULL, err);
-    bool written = out && !ferror(out);
-    written = out && fclose(out) == 0 && written;
-    if (ok && (!written || rename(partial, path)))
-        ok = pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    if (out && !ok) unlink(partial);
-    free(partial);
-    return ok;
+    struct pm_whole_file whole;
+    bool ok = pm_whole_file_begin(&whole, path, err) &&
+              write_rows(whole.file, table, format, store, truth != NULL, err);
+    return pm_whole_file_end(&whole, ok, err);
 }
 
 /** A category's edits. */

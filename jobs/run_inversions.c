@@ -1,5 +1,6 @@
 #include "run_inversions.h"
 
+#include "pm/base/grow.h"
 #include "pm/base/hash.h"
 #include "pm/base/log.h"
 
@@ -69,12 +70,7 @@ struct pm_store_inversion_key run_inversions_key(const struct run *r,
 static void add(struct run_inversions *in, const struct pm_store_inversion_key *key,
                 const struct pm_store *store, size_t item)
 {
-    if ((in->count & (in->count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = in->count ? 2 * in->count : 1;
-        struct run_inversion *known = realloc(in->known, capacity * sizeof *known);
-        if (!known) pm_die("no memory for %zu inversions", capacity);
-        in->known = known;
-    }
+    in->known = pm_grow(in->known, in->count, sizeof *in->known);
     in->known[in->count++] = (struct run_inversion){*key, store, item};
 }
 

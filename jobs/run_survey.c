@@ -1,5 +1,6 @@
 #include "run_plan.h"
 
+#include "pm/base/grow.h"
 #include "pm/base/hash.h"
 #include "pm/runtime/agree.h"
 
@@ -20,12 +21,7 @@ static size_t max_size(size_t a, size_t b)
 /* @param message  owned by the plan from now on */
 static void add_problem(struct run_plan *plan, size_t item, int target, char *message)
 {
-    if ((plan->problem_count & (plan->problem_count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = plan->problem_count ? 2 * plan->problem_count : 1;
-        struct run_plan_problem *p = realloc(plan->problems, capacity * sizeof *p);
-        if (!p) pm_die("no memory for %zu problems", capacity);
-        plan->problems = p;
-    }
+    plan->problems = pm_grow(plan->problems, plan->problem_count, sizeof *plan->problems);
     plan->problems[plan->problem_count++] =
         (struct run_plan_problem){.item = item, .target = target, .message = message};
 }

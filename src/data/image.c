@@ -1,11 +1,11 @@
 #include "pm/data/image.h"
 
 #include "image_codec.h"
+#include "pm/base/whole_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void pm_image_init(struct pm_image *image, size_t width, size_t height)
 {
@@ -95,32 +95,13 @@ bool pm_image_read(struct pm_image *out, const char *path, struct pm_error *err)
     return true;
 }
 
-static bool write_file(const struct pm_image *image, const char *path, pm_image_encode *encode,
-                       struct pm_error *err)
-{
-    FILE *file = fopen(path, "wb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    bool ok = encode(image, file, path, err);
-    /* fclose writes what is still buffered: a full disk may show only here */
-    if (fclose(file) && ok)
-        ok = pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return ok;
-}
-
 static bool write_whole(const struct pm_image *image, const char *path, pm_image_encode *encode,
                         struct pm_error *err)
 {
     PM_ASSERT(image->pixels);
-    char *partial;
-    /* the process number keeps apart two programs that write the same picture */
-    if (asprintf(&partial, "%s.%ld.partial", path, (long)getpid()) < 0)
-        pm_die("no memory to write %s", path);
-    bool ok = write_file(image, partial, encode, err);
-    if (ok && rename(partial, path))
-        ok = pm_fail(err, PM_E_IO, "cannot rename %s to %s: %s", partial, path, strerror(errno));
-    if (!ok) unlink(partial);
-    free(partial);
-    return ok;
+    struct pm_whole_file whole;
+    bool ok = pm_whole_file_begin(&whole, path, err) && encode(image, whole.file, path, err);
+    return pm_whole_file_end(&whole, ok, err);
 }
 
 bool pm_image_write_png(const struct pm_image *image, const char *path, struct pm_error *err)

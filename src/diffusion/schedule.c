@@ -1,7 +1,8 @@
 #include "pm/diffusion/schedule.h"
 
+#include "pm/base/path.h"
+
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Keys that would change the steps, where they are set. */
@@ -95,9 +96,7 @@ bool pm_schedule_config_load(struct pm_schedule_config *out, const char *folder,
 {
     char path[4096];
     json_t *config;
-    int n = snprintf(path, sizeof path, "%s/scheduler_config.json", folder);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
+    PM_TRY(pm_path_join(path, sizeof path, folder, "scheduler_config.json", err));
     PM_TRY(pm_json_load_python(&config, path, 1 << 20, err));
     bool ok = pm_schedule_config_read(out, config, path, err);
     json_decref(config);

@@ -1,6 +1,7 @@
 #include "checkpoint_impl.h"
 
 #include "pm/base/json.h"
+#include "pm/base/path.h"
 #include "pm/model/component_config.h"
 
 #include <errno.h>
@@ -8,15 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-bool pm_checkpoint_join(char path[PM_CONFIG_PATH_BYTES], const char *folder, const char *name,
-                        struct pm_error *err)
-{
-    int n = snprintf(path, PM_CONFIG_PATH_BYTES, "%s/%s", folder, name);
-    if (n < 0 || n >= PM_CONFIG_PATH_BYTES)
-        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
-    return true;
-}
 
 /* Component by component, the classes that are built here. */
 static const struct {
@@ -42,7 +34,7 @@ static bool check_index(const char *folder, struct pm_error *err)
 {
     char path[PM_CONFIG_PATH_BYTES];
     json_t *index;
-    PM_TRY(pm_checkpoint_join(path, folder, "model_index.json", err));
+    PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "model_index.json", err));
     PM_TRY(pm_json_load(&index, path, PM_CONFIG_MAX_BYTES, err));
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof known_components / sizeof *known_components; i++)
@@ -69,7 +61,8 @@ static bool open_folder(struct pm_checkpoint *c, struct pm_error *err)
             "file",
             c->path);
     PM_TRY(check_index(c->path, err));
-    PM_TRY(pm_checkpoint_join(path, c->path, "scheduler/scheduler_config.json", err));
+    PM_TRY(
+        pm_path_join(path, PM_CONFIG_PATH_BYTES, c->path, "scheduler/scheduler_config.json", err));
     PM_TRY(pm_json_load_python(&c->scheduler, path, PM_CONFIG_MAX_BYTES, err));
     c->scheduler_path = copy(path);
     if (c->given.prediction)
@@ -122,7 +115,8 @@ bool pm_checkpoint_component(struct pm_component *out, const struct pm_checkpoin
 {
     char path[PM_CONFIG_PATH_BYTES];
     if (checkpoint->file) return pm_single_file_component(out, checkpoint->file, network, err);
-    PM_TRY(pm_checkpoint_join(path, checkpoint->path, pm_network_name(network), err));
+    PM_TRY(
+        pm_path_join(path, PM_CONFIG_PATH_BYTES, checkpoint->path, pm_network_name(network), err));
     return pm_component_open(out, path, network, err);
 }
 
@@ -131,10 +125,12 @@ bool pm_checkpoint_tokenizer_folder(char path[PM_CONFIG_PATH_BYTES],
 {
     const struct pm_checkpoint_options *given = &checkpoint->given;
     struct stat status;
-    if (given->tokenizer) return pm_checkpoint_join(path, given->tokenizer, ".", err);
-    if (!checkpoint->file) return pm_checkpoint_join(path, checkpoint->path, "tokenizer", err);
+    if (given->tokenizer)
+        return pm_path_join(path, PM_CONFIG_PATH_BYTES, given->tokenizer, ".", err);
+    if (!checkpoint->file)
+        return pm_path_join(path, PM_CONFIG_PATH_BYTES, checkpoint->path, "tokenizer", err);
     if (given->configs) {
-        PM_TRY(pm_checkpoint_join(path, given->configs, "tokenizer", err));
+        PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, given->configs, "tokenizer", err));
         if (stat(path, &status) == 0) return true;
     }
     return pm_fail(

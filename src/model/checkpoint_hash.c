@@ -1,5 +1,7 @@
 #include "checkpoint_impl.h"
 
+#include "pm/base/path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,9 +51,9 @@ static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
 static bool hash_whole_tokenizer(uint64_t *hash, const char *folder, struct pm_error *err)
 {
     char path[PM_CONFIG_PATH_BYTES];
-    PM_TRY(pm_checkpoint_join(path, folder, "vocab.json", err));
+    PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "vocab.json", err));
     if (access(path, F_OK) == 0) return true;
-    PM_TRY(pm_checkpoint_join(path, folder, "tokenizer.json", err));
+    PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "tokenizer.json", err));
     return hash_file(hash, path, err);
 }
 
@@ -66,28 +68,32 @@ static bool hash_shards(uint64_t *hash, const char *folder, const char *stem, st
     return true;
 }
 
-static bool hash_more_files(char text[PM_HASH_TEXT_BYTES], const char *folder, struct pm_error *err)
+/* A number more that a fingerprint depends on. */
+static void mix_in(char text[PM_HASH_TEXT_BYTES], uint64_t number)
 {
     struct {
-        char listed[PM_HASH_TEXT_BYTES - 1];
-        uint64_t more;
-    } all = {.more = 0};
+        char text[PM_HASH_TEXT_BYTES - 1];
+        uint64_t number;
+    } all = {.number = number};
     _Static_assert(sizeof all == PM_HASH_TEXT_BYTES - 1 + sizeof(uint64_t), "no padding is hashed");
-    static const char *const networks[][2] = {{"text_encoder", "model"},
-                                              {"unet", "diffusion_pytorch_model"},
-                                              {"vae", "diffusion_pytorch_model"}};
-    char path[PM_CONFIG_PATH_BYTES];
-    PM_TRY(pm_checkpoint_join(path, folder, "tokenizer/added_tokens.json", err));
-    PM_TRY(hash_file(&all.more, path, err));
-    PM_TRY(pm_checkpoint_join(path, folder, "tokenizer", err));
-    PM_TRY(hash_whole_tokenizer(&all.more, path, err));
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
-        PM_TRY(pm_checkpoint_join(path, folder, networks[i][0], err));
-        PM_TRY(hash_shards(&all.more, path, networks[i][1], err));
-    }
-    if (all.more == 0) return true;
-    memcpy(all.listed, text, sizeof all.listed);
+    memcpy(all.text, text, sizeof all.text);
     pm_hash_text(text, &all, sizeof all);
+}
+
+static bool hash_more_files(char text[PM_HASH_TEXT_BYTES], const char *folder, struct pm_error *err)
+{
+    static const enum pm_network networks[] = {PM_TEXT_ENCODER, PM_UNET, PM_VAE};
+    uint64_t more = 0;
+    char path[PM_CONFIG_PATH_BYTES];
+    PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "tokenizer/added_tokens.json", err));
+    PM_TRY(hash_file(&more, path, err));
+    PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "tokenizer", err));
+    PM_TRY(hash_whole_tokenizer(&more, path, err));
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, pm_network_name(networks[i]), err));
+        PM_TRY(hash_shards(&more, path, pm_network_stem(networks[i]), err));
+    }
+    if (more != 0) mix_in(text, more);
     return true;
 }
 
@@ -98,7 +104,7 @@ static bool hash_folder(char text[PM_HASH_TEXT_BYTES], const char *folder, struc
     for (size_t i = 0; i < FILES; i++) {
         char path[PM_CONFIG_PATH_BYTES];
         hashes[i] = 0;
-        PM_TRY(pm_checkpoint_join(path, folder, result_files[i], err));
+        PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, result_files[i], err));
         PM_TRY(hash_file(&hashes[i], path, err));
     }
     pm_hash_text(text, hashes, sizeof hashes);
@@ -113,7 +119,7 @@ static bool hash_tokenizer(uint64_t *hash, const struct pm_checkpoint *checkpoin
     char folder[PM_CONFIG_PATH_BYTES], path[PM_CONFIG_PATH_BYTES];
     PM_TRY(pm_checkpoint_tokenizer_folder(folder, checkpoint, err));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        PM_TRY(pm_checkpoint_join(path, folder, files[i], err));
+        PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, files[i], err));
         PM_TRY(hash_file(hash, path, err));
     }
     return hash_whole_tokenizer(hash, folder, err);
@@ -144,14 +150,9 @@ static bool hash_single_file(char text[PM_HASH_TEXT_BYTES], const struct pm_chec
 static bool hash_other_tokenizer(char text[PM_HASH_TEXT_BYTES],
                                  const struct pm_checkpoint *checkpoint, struct pm_error *err)
 {
-    struct {
-        char folder[PM_HASH_TEXT_BYTES - 1];
-        uint64_t tokenizer;
-    } all = {.tokenizer = 0};
-    _Static_assert(sizeof all == PM_HASH_TEXT_BYTES - 1 + sizeof(uint64_t), "no padding is hashed");
-    PM_TRY(hash_tokenizer(&all.tokenizer, checkpoint, err));
-    memcpy(all.folder, text, sizeof all.folder);
-    pm_hash_text(text, &all, sizeof all);
+    uint64_t tokenizer = 0;
+    PM_TRY(hash_tokenizer(&tokenizer, checkpoint, err));
+    mix_in(text, tokenizer);
     return true;
 }
 

@@ -4,10 +4,6 @@
 #include "pm/model/checkpoint.h"
 #include "pm/model/component_config.h"
 
-/** "<folder>/<name>"; fails only if that is too long. */
-PM_MUST_CHECK bool pm_checkpoint_join(char path[PM_CONFIG_PATH_BYTES], const char *folder,
-                                      const char *name, struct pm_error *err);
-
 /** Where its tokenizer is; fails where there is none. */
 PM_MUST_CHECK bool pm_checkpoint_tokenizer_folder(char path[PM_CONFIG_PATH_BYTES],
                                                   const struct pm_checkpoint *checkpoint,

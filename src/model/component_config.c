@@ -1,15 +1,14 @@
 #include "pm/model/component_config.h"
 
+#include "pm/base/path.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 bool pm_config_path(char path[PM_CONFIG_PATH_BYTES], const char *folder, struct pm_error *err)
 {
-    int n = snprintf(path, PM_CONFIG_PATH_BYTES, "%s/config.json", folder);
-    if (n < 0 || n >= PM_CONFIG_PATH_BYTES)
-        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
-    return true;
+    return pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "config.json", err);
 }
 
 bool pm_config_is_listed(const char *text, const char *alternatives)

@@ -1,5 +1,6 @@
 #include "pm/model/single_file.h"
 
+#include "pm/base/path.h"
 #include "pm/model/component_config.h"
 
 #include <stdio.h>
@@ -32,9 +33,7 @@ static bool take_config(json_t **config, const char *folder, const char *name, s
 {
     char path[PM_CONFIG_PATH_BYTES];
     json_t *read;
-    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
+    PM_TRY(pm_path_join(path, sizeof path, folder, name, err));
     if (access(path, F_OK) != 0) return true;
     PM_TRY(pm_json_load_python(&read, path, PM_CONFIG_MAX_BYTES, err));
     json_decref(*config);

@@ -1,6 +1,8 @@
 #include "pm/model/tensor_set.h"
 
+#include "pm/base/grow.h"
 #include "pm/base/json.h"
+#include "pm/base/path.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -46,12 +48,8 @@ void pm_tensor_set_begin(struct pm_tensor_set *out, const char *path)
 
 void pm_tensor_set_add(struct pm_tensor_set *set, const struct pm_tensor *tensor, const char *name)
 {
-    if ((set->count & (set->count - 1)) == 0) { /* a power of two: full */
-        size_t capacity = set->count ? 2 * set->count : 1;
-        set->tensors = realloc(set->tensors, capacity * sizeof *set->tensors);
-        set->names = realloc(set->names, capacity * sizeof *set->names);
-        if (!set->tensors || !set->names) pm_die("no memory for %zu tensors", capacity);
-    }
+    set->tensors = pm_grow(set->tensors, set->count, sizeof *set->tensors);
+    set->names = pm_grow(set->names, set->name_count, sizeof *set->names);
     char *copy = strdup(name);
     if (!copy) pm_die("no memory for a tensor's name");
     set->names[set->name_count++] = copy;
@@ -90,9 +88,7 @@ static bool open_shard(struct pm_tensor_set *set, const char *folder, const char
                        "%s: \"weight_map\" names the file \"%s\"; one beside it "
                        "is wanted",
                        set->path, name ? name : "");
-    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return pm_fail(err, PM_E_INPUT, "the path %.200s... is too long", folder);
+    PM_TRY(pm_path_join(path, sizeof path, folder, name, err));
     for (size_t i = 0; i < set->file_count; i++)
         if (strcmp(set->files[i].path, path) == 0) return true;
     if (set->file_count == MAX_FILES)
