@@ -1,6 +1,7 @@
 /* promptmill compare STORE [STORE ...]: the same edits under several settings. */
 #include "compare_edits.h"
 #include "compare_sheet.h"
+#include "store_look.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
@@ -60,7 +61,6 @@ static error_t append(const char **list, size_t *count, size_t most, char *arg,
 static error_t parse_option(int flag, char *arg, struct argp_state *state)
 {
     struct arguments *a = state->input;
-    char *end;
     switch (flag) {
     case 'm':
         return append(a->metrics, &a->metric_count, COMPARE_MAX_METRICS, arg, state);
@@ -68,10 +68,7 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         a->out = arg;
         return 0;
     case 's':
-        a->shown = strtoul(arg, &end, 10);
-        if (*end == '\0' && end != arg && a->shown >= 1 && a->shown <= 1000) return 0;
-        argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", arg);
-        return EINVAL;
+        return verb_whole_number(&a->shown, state, arg);
     case ARGP_KEY_ARG:
         return append(a->stores, &a->store_count, COMPARE_MAX_STORES, arg, state);
     case ARGP_KEY_NO_ARGS:
@@ -275,10 +272,7 @@ static bool report(const struct arguments *a, const struct comparison *c, struct
 static bool open_stores(struct pm_store **stores, const struct arguments *a, struct pm_error *err)
 {
     for (size_t i = 0; i < a->store_count; i++) {
-        PM_TRY(pm_store_open_read(&stores[i], a->stores[i], err));
-        if (!pm_store_shape_of(stores[i])->images)
-            return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
-                           a->stores[i]);
+        PM_TRY(store_open_pictures(&stores[i], a->stores[i], err));
         for (size_t j = 0; j < i; j++)
             if (strcmp(a->stores[i], a->stores[j]) == 0)
                 return pm_fail(err, PM_E_INPUT, "%s is given twice", a->stores[i]);

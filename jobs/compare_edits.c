@@ -2,7 +2,7 @@
 
 #include "measure_item.h"
 #include "metric_table.h"
-#include "store_options.h"
+#include "store_look.h"
 #include "sweep_label.h"
 
 #include "pm/base/grow.h"

@@ -1,5 +1,7 @@
 #include "compare_sheet.h"
 
+#include "store_look.h"
+
 #include "pm/data/canvas.h"
 
 #include <math.h>
@@ -28,12 +30,8 @@ static bool read_original(struct pm_image *out, const struct comparison *c,
     const struct pm_store *store = c->columns[column].store;
     const struct pm_store_shape *shape = pm_store_shape_of(store);
     const struct compare_cell *cell = &edit->cells[column];
-    struct pm_store_row row;
     pm_image_init(out, shape->image_width, shape->image_height);
-    PM_TRY(pm_store_read_rows(&row, store, cell->source, 1, err));
-    if (shape->originals && row.flags & PM_STORE_HAS_ORIGINAL)
-        return pm_store_read_original(out->pixels, store, cell->item, err);
-    return pm_store_read_image(out->pixels, store, cell->source, err);
+    return store_read_before(out->pixels, store, cell->item, cell->source, err);
 }
 
 bool compare_pictures(double *out, const struct comparison *c, const struct compare_edit *edit,

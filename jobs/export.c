@@ -1,11 +1,10 @@
 /* promptmill export STORE --as FORMAT: pictures out of a store. */
 #include "export.h"
-#include "store_options.h"
+#include "store_look.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/runtime/agree.h"
-#include "pm/runtime/exit_status.h"
 #include "pm/runtime/world.h"
 
 #include <errno.h>
@@ -61,16 +60,6 @@ struct arguments {
 };
 
 /* With ARGP_NO_EXIT, argp_error returns: its callers must say so with EINVAL. */
-static error_t whole_number(size_t *out, struct argp_state *state, const char *text)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *out = value;
-    if (*end == '\0' && end != text && value >= 1 && value <= 1000) return 0;
-    argp_error(state, "\"%s\": a whole number from 1 to 1000 is wanted", text);
-    return EINVAL;
-}
-
 static error_t take_format(struct arguments *a, const char *name, struct argp_state *state)
 {
     a->format = NULL;
@@ -152,9 +141,9 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         o->out = arg;
         return 0;
     case 'x':
-        return whole_number(&o->scale, state, arg);
+        return verb_whole_number(&o->scale, state, arg);
     case 'c':
-        return whole_number(&o->columns, state, arg);
+        return verb_whole_number(&o->columns, state, arg);
     case 'p':
         return take_pictures(o, arg, state);
     case 'k':
@@ -180,10 +169,7 @@ static const struct argp argp = {
 /* "edits" for "edits.h5", unless --out says where. @return owned by the caller; NULL with err set */
 static char *make_folder(const struct export_options *o, struct pm_error *err)
 {
-    const char *path = o->out ? o->out : o->store;
-    size_t length = strlen(path);
-    if (!o->out && length > 3 && strcmp(path + length - 3, ".h5") == 0) length -= 3;
-    char *folder = strndup(path, length);
+    char *folder = o->out ? strdup(o->out) : store_path_with(o->store, "");
     if (!folder) pm_die("no memory for a path");
     if (mkdir(folder, 0777) == 0 || errno == EEXIST) return folder;
     pm_fail(err, PM_E_IO, "cannot make the folder %s: %s", folder, strerror(errno));
@@ -218,17 +204,14 @@ bool export_judge(enum export_fate *fate, const struct export *x, const struct p
     return true;
 }
 
-static bool write_edits(const struct arguments *a, const struct pm_world *world,
-                        struct pm_error *err)
+static bool write_edits(void *arguments, const struct pm_world *world, struct pm_error *err)
 {
+    const struct arguments *a = arguments;
     struct pm_store *store = NULL;
     json_t *config = NULL;
     char *folder = NULL;
     struct export_keep keep = {0};
-    bool ok = pm_store_open_read(&store, a->options.store, err) &&
-              (pm_store_shape_of(store)->images ||
-               pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
-                       a->options.store)) &&
+    bool ok = store_open_pictures(&store, a->options.store, err) &&
               store_read_config(&config, store, err) && load_keep(&keep, store, &a->options, err) &&
               (folder = make_folder(&a->options, err));
     ok = pm_agree(MPI_COMM_WORLD, ok, err);
@@ -251,14 +234,5 @@ static bool write_edits(const struct arguments *a, const struct pm_world *world,
 int verb_export(int argc, char **argv)
 {
     struct arguments a = {.format = &formats[0]};
-    struct pm_world world;
-    struct pm_error err = {0};
-    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
-    pm_world_init(&world, &argc, &argv);
-    bool ok = verb_arguments_read(&argp, argc, argv, &a, world.rank == 0);
-    bool is_parsed = ok;
-    ok = ok && write_edits(&a, &world, &err);
-    if (!ok && is_parsed && world.rank == 0) fprintf(stderr, "promptmill: %s\n", err.message);
-    pm_world_free(&world);
-    return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
+    return verb_run_on_ranks(&argp, argc, argv, &a, write_edits);
 }

@@ -1,7 +1,7 @@
 /* promptmill export --as png: a strip for each edit, and sheets of all. */
 #include "describe.h"
 #include "export.h"
-#include "store_options.h"
+#include "store_look.h"
 
 #include "pm/base/path.h"
 #include "pm/data/heat_map.h"
@@ -49,9 +49,8 @@ static bool original_read(struct pm_image *original, const struct export *x, siz
                           size_t source_entry, struct pm_error *err)
 {
     struct pm_store_row row;
-    if (!x->shape->originals) return true;
     PM_TRY(pm_store_read_rows(&row, x->store, source_entry, 1, err));
-    if (!(row.flags & PM_STORE_HAS_ORIGINAL)) return true;
+    if (!store_has_original(x->store, &row)) return true;
     pm_image_init(original, x->shape->image_width, x->shape->image_height);
     return pm_store_read_original(original->pixels, x->store, item, err);
 }

@@ -1,6 +1,6 @@
 #include "export_tree.h"
 
-#include "store_options.h"
+#include "store_look.h"
 #include "sweep_label.h"
 
 #include "pm/base/grow.h"
@@ -44,17 +44,12 @@ bool export_edit_open(struct export_edit *e, const struct export *x, size_t item
 bool export_edit_read(struct export_edit *e, const struct export *x, struct pm_error *err)
 {
     size_t width = x->shape->image_width, height = x->shape->image_height;
-    struct pm_store_row source;
     pm_image_init(&e->original, width, height);
     pm_image_init(&e->source, width, height);
     pm_image_init(&e->edited, width, height);
-    PM_TRY(pm_store_read_rows(&source, x->store, e->item.first_entry, 1, err));
     PM_TRY(pm_store_read_image(e->source.pixels, x->store, e->item.first_entry, err));
     PM_TRY(pm_store_read_image(e->edited.pixels, x->store, e->item.first_entry + e->target, err));
-    if (x->shape->originals && source.flags & PM_STORE_HAS_ORIGINAL)
-        return pm_store_read_original(e->original.pixels, x->store, e->number, err);
-    memcpy(e->original.pixels, e->source.pixels, width * height * 3);
-    return true;
+    return store_read_before(e->original.pixels, x->store, e->number, e->item.first_entry, err);
 }
 
 void export_edit_free(struct export_edit *e)

@@ -1,11 +1,12 @@
 /* promptmill info MODEL: what a checkpoint is and whether it will run. */
 #include "info_print.h"
 #include "load_model.h"
+#include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/runtime/exit_status.h"
 
-#include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,19 +160,18 @@ static int describe(const struct pm_config *config)
     return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
 }
 
+static const struct argp argp = {
+    .options = flags, .parser = parse_flag, .args_doc = "MODEL", .doc = doc};
+
 int verb_info(int argc, char **argv)
 {
     struct info info = {.config = json_object()};
     struct pm_config config = {0};
     struct pm_error err = {0};
-    struct argp argp = {.options = flags, .parser = parse_flag, .args_doc = "MODEL", .doc = doc};
-    char name[] = "promptmill info";
     int status = PM_EXIT_INPUT;
-    argv[0] = name; /* what argp's messages begin with */
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+    if (verb_arguments_help(&argp, argc, argv)) {
         status = PM_EXIT_DONE;
-    } else if (argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_HELP, NULL, &info) == 0) {
+    } else if (verb_arguments_read(&argp, argc, argv, &info, true)) {
         if (make_config(&config, &info, &err))
             status = describe(&config);
         else

@@ -1,13 +1,13 @@
 /* promptmill measure STORE: a table of metrics beside it. */
 #include "measure_item.h"
 #include "measure_table.h"
-#include "store_options.h"
+#include "metric_table.h"
+#include "store_look.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
 #include "pm/data/manifest.h"
 #include "pm/runtime/agree.h"
-#include "pm/runtime/exit_status.h"
 #include "pm/runtime/world.h"
 
 #include <limits.h>
@@ -102,9 +102,6 @@ static bool measure_items(struct measure_table *table, const struct pm_store *st
 {
     char folder[PATH_MAX];
     json_t *config;
-    if (!pm_store_shape_of(store)->images)
-        return pm_fail(err, PM_E_INPUT, "%s has no pictures: its config has \"images\": false",
-                       a->store);
     PM_TRY(store_read_config(&config, store, err));
     manifest_folder(folder, config);
     struct measure_options options = {
@@ -114,22 +111,12 @@ static bool measure_items(struct measure_table *table, const struct pm_store *st
     return ok;
 }
 
-/* "edits.h5" to "edits.metrics.csv". @return owned by the caller */
-static char *default_out(const struct arguments *a)
-{
-    char *out;
-    size_t length = strlen(a->store);
-    if (length > 3 && strcmp(a->store + length - 3, ".h5") == 0) length -= 3;
-    if (asprintf(&out, "%.*s.metrics.%s", (int)length, a->store,
-                 a->format == MEASURE_CSV ? "csv" : "jsonl") < 0)
-        pm_die("no memory for a path");
-    return out;
-}
-
 static bool finish(const struct measure_table *table, const struct pm_store *store,
                    const struct arguments *a, struct pm_error *err)
 {
-    char *made = a->out ? NULL : default_out(a);
+    char *made = a->out                     ? NULL
+                 : a->format == MEASURE_CSV ? metric_table_path(a->store)
+                                            : store_path_with(a->store, ".metrics.jsonl");
     const char *out = a->out ? a->out : made;
     bool ok =
         table->count > 0 || pm_fail(err, PM_E_INPUT, "%s has no finished edits yet", a->store);
@@ -139,12 +126,13 @@ static bool finish(const struct measure_table *table, const struct pm_store *sto
     return ok;
 }
 
-static bool measure(const struct arguments *a, const struct pm_world *world, struct pm_error *err)
+static bool measure(void *arguments, const struct pm_world *world, struct pm_error *err)
 {
+    const struct arguments *a = arguments;
     struct pm_store *store = NULL;
     struct measure_table table = {0};
     bool ok =
-        pm_store_open_read(&store, a->store, err) && measure_items(&table, store, a, world, err);
+        store_open_pictures(&store, a->store, err) && measure_items(&table, store, a, world, err);
     ok = pm_agree(MPI_COMM_WORLD, ok, err);
     if (ok) measure_table_gather(&table, MPI_COMM_WORLD);
     if (ok && world->rank == 0) ok = finish(&table, store, a, err);
@@ -157,14 +145,5 @@ static bool measure(const struct arguments *a, const struct pm_world *world, str
 int verb_measure(int argc, char **argv)
 {
     struct arguments a = {0};
-    struct pm_world world;
-    struct pm_error err = {0};
-    if (verb_arguments_help(&argp, argc, argv)) return PM_EXIT_DONE;
-    pm_world_init(&world, &argc, &argv);
-    bool ok = verb_arguments_read(&argp, argc, argv, &a, world.rank == 0);
-    bool is_parsed = ok;
-    ok = ok && measure(&a, &world, &err);
-    if (!ok && is_parsed && world.rank == 0) fprintf(stderr, "promptmill: %s\n", err.message);
-    pm_world_free(&world);
-    return ok ? PM_EXIT_DONE : PM_EXIT_INPUT;
+    return verb_run_on_ranks(&argp, argc, argv, &a, measure);
 }

@@ -1,6 +1,7 @@
 #include "measure_item.h"
 
 #include "describe.h"
+#include "store_look.h"
 #include "sweep_label.h"
 
 #include "pm/base/path.h"
@@ -55,7 +56,7 @@ static bool read_original(struct item *x, size_t item, const struct pm_store_row
 {
     if (!x->recipe.image.path)
         return pm_store_read_image(x->original, x->store, x->row.first_entry, err);
-    if (x->shape->originals && source->flags & PM_STORE_HAS_ORIGINAL)
+    if (store_has_original(x->store, source))
         return pm_store_read_original(x->original, x->store, item, err);
     return pm_fail(err, PM_E_INPUT, "%s: the store does not have the real picture", x->row.id);
 }

@@ -1,5 +1,7 @@
 #include "metric_table.h"
 
+#include "store_look.h"
+
 #include "pm/base/hash.h"
 #include "pm/data/csv.h"
 
@@ -11,11 +13,7 @@ enum { NO_COLUMN = PM_CSV_MAX_COLUMNS };
 
 char *metric_table_path(const char *store)
 {
-    char *path;
-    size_t length = strlen(store);
-    if (length > 3 && strcmp(store + length - 3, ".h5") == 0) length -= 3;
-    if (asprintf(&path, "%.*s.metrics.csv", (int)length, store) < 0) pm_die("no memory for a path");
-    return path;
+    return store_path_with(store, ".metrics.csv");
 }
 
 static size_t find_column(const struct pm_csv *csv, const char *name)

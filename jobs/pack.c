@@ -1,5 +1,5 @@
 /* promptmill pack STORE OUT: a smaller copy of a store. */
-#include "store_options.h"
+#include "store_look.h"
 #include "verb_arguments.h"
 #include "verbs.h"
 
@@ -118,11 +118,8 @@ static void print_report(const struct arguments *a, const struct pm_store_pack_r
  * folder that may only be read, no run is there to make one either. */
 static bool take_lock(struct pm_lock *lock, const char *store, struct pm_error *err)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s.lock", store) >= (int)sizeof path)
-        return pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", store);
-    if (pm_lock_take(lock, path, pm_lock_times_default(), err)) return true;
-    if (err->code != PM_E_IO || access(path, F_OK) == 0) return false;
+    if (store_take_lock(lock, store, err)) return true;
+    if (err->code != PM_E_IO || access(lock->path, F_OK) == 0) return false;
     *err = (struct pm_error){0};
     return true;
 }

@@ -65,10 +65,8 @@ static void note(void *self, const char *sentence)
                 sentence);
 }
 
-void plan_check_line(void *self, const struct run_plan *plan, size_t item,
-                     const struct run_plan_line *line)
+void plan_check_line(void *self, const struct run_plan *plan, const struct run_plan_line *line)
 {
-    (void)item;
     struct noted n = {.check = self, .line = line};
     check_picture(self, plan, line);
     for (; n.target < line->recipe.target_count; n.target++)

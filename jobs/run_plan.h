@@ -63,7 +63,7 @@ PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
 
 /** Called with each line of which something can be done, in order, as it is looked at.
  *  @param plan  not yet whole */
-typedef void run_plan_watch(void *self, const struct run_plan *plan, size_t item,
+typedef void run_plan_watch(void *self, const struct run_plan *plan,
                             const struct run_plan_line *line);
 
 /** Look at every line, each rank at its share. Collective over @p comm; MPI_COMM_NULL will do for

@@ -1,5 +1,6 @@
 #include "run_store.h"
 
+#include "store_look.h"
 #include "verbs.h"
 
 #include "pm/base/log.h"
@@ -177,12 +178,7 @@ static bool go_on_with_store(struct run *r, struct pm_error *err)
 
 static bool take_lock(struct run *r, struct pm_error *err)
 {
-    char path[PATH_MAX + 8];
-    bool ok = true;
-    if (r->world.rank == 0) {
-        snprintf(path, sizeof path, "%s.lock", r->config.store);
-        ok = pm_lock_take(&r->lock, path, pm_lock_times_default(), err);
-    }
+    bool ok = r->world.rank != 0 || store_take_lock(&r->lock, r->config.store, err);
     return pm_agree(MPI_COMM_WORLD, ok, err);
 }
 

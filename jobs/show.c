@@ -1,5 +1,6 @@
 /* promptmill show STORE [ID...]: what is in it, in words. */
 #include "describe.h"
+#include "store_look.h"
 #include "store_options.h"
 #include "verbs.h"
 
@@ -83,8 +84,7 @@ static bool show_entry(const struct pm_store *store, size_t entry,
     size_t item = prompt.item;
     pm_store_prompt_free(&prompt);
     if (row.state != PM_STORE_DONE) return true;
-    if (row.flags & PM_STORE_HAS_ORIGINAL && pm_store_shape_of(store)->originals)
-        PM_TRY(show_reconstruction(store, item, err));
+    if (store_has_original(store, &row)) PM_TRY(show_reconstruction(store, item, err));
     return !(row.flags & PM_STORE_HAS_BLEND_MASK) || show_mask(store, entry, err);
 }
 

@@ -1,6 +1,7 @@
 /* promptmill status STORE: what is done, failed and left. */
 #include "describe.h"
 #include "slurm.h"
+#include "store_look.h"
 #include "store_options.h"
 #include "verbs.h"
 

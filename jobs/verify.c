@@ -1,4 +1,5 @@
 /* promptmill verify STORE: every checksum. */
+#include "store_look.h"
 #include "store_options.h"
 #include "verbs.h"
 

@@ -153,8 +153,7 @@ static void make_recipe(struct compared_edit *e)
                              parameter(e, "seed"), "targets", targets);
     pm_recipe_resolve(line, NULL);
     assert_ok(pm_recipe_read(&e->recipe, line, e->name, &err), err);
-    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, &e->schedule, &err),
-              err);
+    assert_ok(pm_prepare(&e->prepared, &e->recipe, e->model->tokenizer, &e->schedule, &err), err);
     for (size_t i = 0; i + 1 < e->prompts; i++)
         if (e->prepared.targets[i].error.code) fail_msg("%s", e->prepared.targets[i].error.message);
 }

@@ -1,7 +1,8 @@
 /** @file test.h  What every test includes: cmocka, and checks for numbers and ranks. */
 #ifndef TEST_H
 #define TEST_H
-/* clang-format off: cmocka.h needs the others before it */
+/* cmocka.h needs the others before it */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
