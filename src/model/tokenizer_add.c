@@ -34,16 +34,29 @@ static void name_token(char name[WORD_BYTES_MAX + 24], const char *text, size_t 
         snprintf(name, WORD_BYTES_MAX + 24, "%s_%zu", text, index);
 }
 
+static void make_known(json_t *known, const char *text)
+{
+    /* a token's text may be half a character, which no check should refuse */
+    if (json_object_set_new_nocheck(known, text, json_null()) != 0) pm_die("no memory for a token");
+}
+
+/* So that many words do not each look at all of them. */
+static void know_all(struct pm_tokenizer *tokenizer)
+{
+    if (tokenizer->known) return;
+    tokenizer->known = json_object();
+    if (!tokenizer->known) pm_die("no memory for %zu tokens", tokenizer->size);
+    for (size_t i = 0; i < tokenizer->size; i++) make_known(tokenizer->known, tokenizer->texts[i]);
+    for (size_t i = 0; i < tokenizer->added_count; i++)
+        make_known(tokenizer->known, tokenizer->added[i].text);
+}
+
 PM_MUST_CHECK static bool check_is_new(const struct pm_tokenizer *tokenizer, const char *name,
                                        struct pm_error *err)
 {
     size_t bytes;
     char *normalised = pm_tokenizer_normalise(name, strlen(name), &bytes);
-    bool is_new = true;
-    for (size_t i = 0; i < tokenizer->size; i++)
-        is_new = is_new && strcmp(tokenizer->texts[i], normalised) != 0;
-    for (size_t i = 0; i < tokenizer->added_count; i++)
-        is_new = is_new && strcmp(tokenizer->added[i].text, normalised) != 0;
+    bool is_new = !json_object_get(tokenizer->known, normalised);
     free(normalised);
     return is_new || pm_fail(err, PM_E_INPUT,
                              "the new word \"%s\" is a token that the tokenizer has already; "
@@ -68,6 +81,7 @@ bool pm_tokenizer_add_word(struct pm_tokenizer *tokenizer, const char *text, siz
     char name[WORD_BYTES_MAX + 24];
     PM_ASSERT(count > 0);
     PM_TRY(check_characters(text, err));
+    know_all(tokenizer);
     for (size_t i = 0; i < count; i++) {
         name_token(name, text, i);
         PM_TRY(check_is_new(tokenizer, name, err));
@@ -83,6 +97,8 @@ bool pm_tokenizer_add_word(struct pm_tokenizer *tokenizer, const char *text, siz
         if (!added->name) pm_die("no memory for a word");
         added->text = pm_tokenizer_normalise(name, strlen(name), &added->bytes);
         tokenizer->texts[tokenizer->size++] = added->name;
+        make_known(tokenizer->known, added->name);
+        make_known(tokenizer->known, added->text);
     }
     return true;
 }

@@ -37,6 +37,7 @@ struct pm_tokenizer {
     int32_t special[SPECIALS];
     struct added_token *added; /* [added_count] */
     size_t added_count;        /* special tokens may share an id */
+    json_t *known;             /* owned: a set of all tokens' texts; NULL until a word is added */
 };
 
 /** @return the slot of the pair, or the empty one where it belongs */

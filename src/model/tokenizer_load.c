@@ -327,6 +327,7 @@ void pm_tokenizer_free(struct pm_tokenizer *tokenizer)
     free(tokenizer->added);
     free(tokenizer->merges);
     free(tokenizer->texts);
+    json_decref(tokenizer->known);
     free(tokenizer->text_bytes);
     free(tokenizer);
 }

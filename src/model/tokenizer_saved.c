@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,15 +25,20 @@ static bool check_entry(const struct pm_tokenizer *tokenizer, const json_t *file
     return true;
 }
 
-static const char *text_of_id(const json_t *file, size_t id)
+/* @return [count]  the texts of the ids from first on, NULL where there is none; owned by the
+ * caller (free) */
+static const char **texts_by_id(const json_t *file, size_t first, size_t count)
 {
     const char *text;
     json_t *value;
+    const char **texts = calloc(count + 1, sizeof *texts);
+    if (!texts) pm_die("no memory for %zu tokens", count);
     json_object_foreach((json_t *)file, text, value)
     {
-        if ((size_t)json_integer_value(value) == id) return text;
+        size_t id = (size_t)json_integer_value(value);
+        if (id >= first && id - first < count && !texts[id - first]) texts[id - first] = text;
     }
-    return NULL;
+    return texts;
 }
 
 /* "word" is followed by "word_1", "word_2", …, with the ids that follow its own. */
@@ -59,16 +65,19 @@ bool pm_tokenizer_add_saved_words(struct pm_tokenizer *tokenizer, const json_t *
         PM_TRY(check_entry(tokenizer, file, path, text, id, err));
         if ((size_t)json_integer_value(id) >= size) more++;
     }
-    while (tokenizer->size < size + more) {
+    const char **words = texts_by_id(file, size, more);
+    bool ok = true;
+    while (ok && tokenizer->size < size + more) {
         size_t next = tokenizer->size;
-        const char *word = text_of_id(file, next);
-        if (!word) return pm_fail(err, PM_E_FORMAT, "%s has no token with the id %zu", path, next);
-        if (!pm_tokenizer_add_word(tokenizer, word, count_of_word(file, word, next), err)) {
+        const char *word = words[next - size];
+        ok = word || pm_fail(err, PM_E_FORMAT, "%s has no token with the id %zu", path, next);
+        if (ok && !pm_tokenizer_add_word(tokenizer, word, count_of_word(file, word, next), err)) {
             struct pm_error why = *err;
-            return pm_fail(err, PM_E_FORMAT, "%s: %s", path, why.message);
+            ok = pm_fail(err, PM_E_FORMAT, "%s: %s", path, why.message);
         }
     }
-    return true;
+    free(words);
+    return ok;
 }
 
 bool pm_tokenizer_load_saved_words(struct pm_tokenizer *tokenizer, const char *folder,
