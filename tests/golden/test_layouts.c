@@ -100,18 +100,28 @@ static void write_shards(const struct layout *layout, enum pm_network network, s
     json_decref(index);
 }
 
-static void test_files(const char *dtype, const char *ending)
+/** How a network's stored file is altered before it is written. @param model  one of minis */
+typedef void layout_change(struct layout *layout, enum pm_network network, const char *model);
+
+/* The model in "model", one file a network. @param without  no such file  @param change  NULL: none */
+static void write_model(const char *model, const char *without, layout_change *change,
+                        const char *ending)
+{
+    copy_small_files(model, without);
+    for (int network = 0; network < PM_NETWORKS; network++) {
+        struct layout layout = layout_read(model, network);
+        if (change) change(&layout, network, model);
+        write_one(&layout, network, ending);
+        layout_free(&layout);
+    }
+}
+
+static void test_files(layout_change *change, const char *ending)
 {
     for (size_t m = 0; minis[m]; m++) {
         void *state = NULL;
         assert_int_equal(temporary_make(&state), 0);
-        copy_small_files(minis[m], NULL);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read(minis[m], network);
-            if (dtype) layout_convert(&layout, dtype);
-            write_one(&layout, network, ending);
-            layout_free(&layout);
-        }
+        write_model(minis[m], NULL, change, ending);
         assert_like_stored(m);
         temporary_remove(&state);
     }
@@ -123,10 +133,28 @@ static void half_precision_files_by_their_own_name(void **state)
     test_files(NULL, ".fp16.safetensors");
 }
 
+static void to_f32(struct layout *layout, enum pm_network network, const char *model)
+{
+    (void)network, (void)model;
+    layout_convert(layout, "F32");
+}
+
 static void full_precision_files(void **state)
 {
     (void)state;
-    test_files("F32", ".safetensors");
+    test_files(to_f32, ".safetensors");
+}
+
+static void to_bf16(struct layout *layout, enum pm_network network, const char *model)
+{
+    (void)network, (void)model;
+    layout_convert(layout, "BF16");
+}
+
+static void to_bf16_in_f32(struct layout *layout, enum pm_network network, const char *model)
+{
+    to_bf16(layout, network, model);
+    to_f32(layout, network, model);
 }
 
 /* BF16 rounds, so it is compared with the rounded numbers in full precision. */
@@ -136,14 +164,7 @@ static void bf16_files_are_read_exactly(void **state)
     struct model_outputs outputs[2];
     for (int is_f32 = 0; is_f32 < 2; is_f32++) {
         assert_int_equal(temporary_make(state), 0);
-        copy_small_files("mini-sd1", NULL);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read("mini-sd1", network);
-            layout_convert(&layout, "BF16");
-            if (is_f32) layout_convert(&layout, "F32");
-            write_one(&layout, network, ".safetensors");
-            layout_free(&layout);
-        }
+        write_model("mini-sd1", NULL, is_f32 ? to_bf16_in_f32 : to_bf16, ".safetensors");
         outputs[is_f32] = outputs_of(temporary_path("model"));
         temporary_remove(state);
     }
@@ -188,54 +209,40 @@ static void several_half_precision_files_named_as_before(void **state)
 
 /* The names that diffusers had before 0.17 and those that it has now, each for the model that is
  * stored with the other. */
-static void old_and_new_names_of_the_vaes_attention(void **state)
+static void exchange_vae_names(struct layout *layout, enum pm_network network, const char *model)
 {
-    (void)state;
     static const char *const names[][2] = {{".query.", ".to_q."},
                                            {".key.", ".to_k."},
                                            {".value.", ".to_v."},
                                            {".proj_attn.", ".to_out.0."}};
-    for (size_t m = 0; minis[m]; m++) {
-        void *folder = NULL;
-        assert_int_equal(temporary_make(&folder), 0);
-        copy_small_files(minis[m], NULL);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read(minis[m], network);
-            bool is_old = strcmp(minis[m], "mini-sd1") == 0;
-            for (size_t i = 0; network == PM_VAE && i < sizeof names / sizeof *names; i++)
-                assert_int_equal(layout_rename(&layout, names[i][!is_old], names[i][is_old]), 4);
-            write_one(&layout, network, ".safetensors");
-            layout_free(&layout);
-        }
-        assert_like_stored(m);
-        temporary_remove(&folder);
-    }
+    bool is_old = strcmp(model, "mini-sd1") == 0;
+    for (size_t i = 0; network == PM_VAE && i < sizeof names / sizeof *names; i++)
+        assert_int_equal(layout_rename(layout, names[i][!is_old], names[i][is_old]), 4);
+}
+
+static void old_and_new_names_of_the_vaes_attention(void **state)
+{
+    (void)state;
+    test_files(exchange_vae_names, ".safetensors");
 }
 
 /* transformers 5 leaves "text_model." out, and the position ids; each for the other model. */
+static void exchange_text_names(struct layout *layout, enum pm_network network, const char *model)
+{
+    bool has_prefix = strcmp(model, "mini-sd1") == 0;
+    if (network == PM_TEXT_ENCODER && has_prefix)
+        assert_true(layout_rename_start(layout, "text_model.", "") == layout->count);
+    if (network == PM_TEXT_ENCODER && !has_prefix) {
+        assert_true(layout_rename_start(layout, "", "text_model.") == layout->count);
+        layout_add(layout, "text_model.embeddings.position_ids", "I64", 2,
+                   (size_t[]){1, PM_TOKENS});
+    }
+}
+
 static void old_and_new_names_of_the_text_encoder(void **state)
 {
     (void)state;
-    for (size_t m = 0; minis[m]; m++) {
-        void *folder = NULL;
-        assert_int_equal(temporary_make(&folder), 0);
-        copy_small_files(minis[m], NULL);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read(minis[m], network);
-            bool has_prefix = strcmp(minis[m], "mini-sd1") == 0;
-            if (network == PM_TEXT_ENCODER && has_prefix)
-                assert_true(layout_rename_start(&layout, "text_model.", "") == layout.count);
-            if (network == PM_TEXT_ENCODER && !has_prefix) {
-                assert_true(layout_rename_start(&layout, "", "text_model.") == layout.count);
-                layout_add(&layout, "text_model.embeddings.position_ids", "I64", 2,
-                           (size_t[]){1, PM_TOKENS});
-            }
-            write_one(&layout, network, ".safetensors");
-            layout_free(&layout);
-        }
-        assert_like_stored(m);
-        temporary_remove(&folder);
-    }
+    test_files(exchange_text_names, ".safetensors");
 }
 
 /* As transformers 5 writes it: one file, merges as pairs; before as text. */
@@ -276,15 +283,10 @@ static void a_tokenizer_in_one_file(void **state)
             struct pm_model model;
             struct pm_error err = {0};
             assert_int_equal(temporary_make(&folder), 0);
-            copy_small_files(minis[m], NULL);
+            write_model(minis[m], NULL, NULL, ".safetensors");
             assert_int_equal(unlink(temporary_path("model/tokenizer/vocab.json")), 0);
             assert_int_equal(unlink(temporary_path("model/tokenizer/merges.txt")), 0);
             write_whole_tokenizer(minis[m], has_pairs);
-            for (int network = 0; network < PM_NETWORKS; network++) {
-                struct layout layout = layout_read(minis[m], network);
-                write_one(&layout, network, ".safetensors");
-                layout_free(&layout);
-            }
             assert_like_stored(m);
             assert_ok(pm_model_load(&model, temporary_path("model"), &err), err);
             strcpy(fingerprints[has_pairs], model.fingerprint);
@@ -303,12 +305,7 @@ static void files_that_say_nothing_of_their_own_may_be_missing(void **state)
                                            "tokenizer/special_tokens_map.json"};
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++) {
         assert_int_equal(temporary_make(state), 0);
-        copy_small_files("mini-sd1", optional[i]);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read("mini-sd1", network);
-            write_one(&layout, network, ".safetensors");
-            layout_free(&layout);
-        }
+        write_model("mini-sd1", optional[i], NULL, ".safetensors");
         assert_like_stored(0);
         temporary_remove(state);
     }
@@ -323,12 +320,7 @@ static void files_that_decide_may_not_be_missing(void **state)
         struct pm_model model;
         struct pm_error err = {0};
         assert_int_equal(temporary_make(state), 0);
-        copy_small_files("mini-sd1", needed[i]);
-        for (int network = 0; network < PM_NETWORKS; network++) {
-            struct layout layout = layout_read("mini-sd1", network);
-            write_one(&layout, network, ".safetensors");
-            layout_free(&layout);
-        }
+        write_model("mini-sd1", needed[i], NULL, ".safetensors");
         assert_fails(pm_model_load(&model, temporary_path("model"), &err), err, needed[i]);
         temporary_remove(state);
     }
