@@ -19,7 +19,8 @@ import numpy as np
 import plot
 from means import Mean, mean
 from metric_names import metric
-from promptmill_store import Store, StoreError
+from promptmill_store import Store
+from store_error import StoreError, exit_status
 from tables import Edit, measured_names, read
 
 CROSS, SELF = "cross_replace_steps", "self_replace_steps"
@@ -141,14 +142,9 @@ def draw(arguments: argparse.Namespace) -> Path:
     return out
 
 
-def main() -> int:
-    try:
-        print(draw(parse()))
-    except (StoreError, OSError) as error:
-        print(f"figures.py: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    print(draw(parse()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

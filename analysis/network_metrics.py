@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from edit_masks import edit_mask
 from metric_tables import NETWORKS
-from promptmill_store import FLAG_REAL_PICTURE, Entry, Store, StoreError, label
+from promptmill_store import FLAG_REAL_PICTURE, Entry, Store, label
+from store_error import StoreError, exit_status
 
 SECONDS_BETWEEN_WORDS = 10
 CLIP_COLUMNS = ("clip_similarity_source_image", "clip_similarity_target_image",
@@ -183,23 +184,18 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def main() -> int:
+def main() -> None:
     arguments = parse()
-    try:
-        with Store(arguments.store) as store:
-            entries = measurable(store)
-            if not entries:
-                raise StoreError(f"{store.path} has no finished edits yet")
-            networks = load(arguments, store.picture_shape)
-            out = arguments.out or store.table_path(NETWORKS)
-            table = rows(store, entries, networks, arguments.batch)
-            count = write(out, itertools.chain([header(networks)], table))
-    except (StoreError, OSError) as error:
-        print(f"network_metrics.py: {error}", file=sys.stderr)
-        return 1
+    with Store(arguments.store) as store:
+        entries = measurable(store)
+        if not entries:
+            raise StoreError(f"{store.path} has no finished edits yet")
+        networks = load(arguments, store.picture_shape)
+        out = arguments.out or store.table_path(NETWORKS)
+        table = rows(store, entries, networks, arguments.batch)
+        count = write(out, itertools.chain([header(networks)], table))
     print(f"{out}: {count} pictures")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

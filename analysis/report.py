@@ -18,8 +18,9 @@ from pathlib import Path
 import report_charts
 from markup import Markup, escaped, tag
 from metric_names import in_order, metric
-from promptmill_store import Entry, Metrics, Store, StoreError, label
+from promptmill_store import Entry, Metrics, Store, label
 from report_cards import by_metric, card, choose, filter_values, pictured, picture_rules, tile
+from store_error import exit_status
 
 PAGE = Path(__file__).with_name("page")
 MAX_CHARTS, MAX_OTHER_CHARTS, MAX_TILES, MAX_REASONS = 6, 3, 6, 30
@@ -178,7 +179,7 @@ def _document(store: Store, main: Markup, rules: Markup) -> str:
     return "<!DOCTYPE html>\n" + tag("html", head, body, lang="en") + "\n"
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="report.py", description=__doc__)
     parser.add_argument("store", metavar="STORE")
     parser.add_argument("--out", type=Path, help="the page (default: the store's name with .report.html for .h5)")
@@ -191,17 +192,12 @@ def main() -> int:
     arguments = parser.parse_args()
     if not 1 <= arguments.edits <= 5000 or not 16 <= arguments.side <= 1024:
         parser.error("--edits is from 1 to 5000 and --side from 16 to 1024")
-    try:
-        with Store(arguments.store) as store:
-            text = page(store, store.metrics(arguments.table), arguments.edits, arguments.side)
-            out = arguments.out or store.table_path(".report.html")
-        out.write_text(text, encoding="utf-8")
-    except (StoreError, OSError) as error:
-        print(f"report.py: {error}", file=sys.stderr)
-        return 1
+    with Store(arguments.store) as store:
+        text = page(store, store.metrics(arguments.table), arguments.edits, arguments.side)
+        out = arguments.out or store.table_path(".report.html")
+    out.write_text(text, encoding="utf-8")
     print(f"{out}: {len(text) / 1e6:.1f} MB")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

@@ -19,7 +19,8 @@ from typing import TextIO
 
 from means import Mean, mean
 from metric_names import in_order, metric
-from promptmill_store import Metrics, Store, StoreError, label
+from promptmill_store import Metrics, Store, label
+from store_error import StoreError, exit_status
 
 ALL = "all"
 MARKDOWN_METRICS = 6
@@ -176,14 +177,9 @@ def run(arguments: argparse.Namespace) -> None:
         print("\n".join(markdown(rows, keys, names)))
 
 
-def main() -> int:
-    try:
-        run(parse())
-    except (StoreError, OSError) as error:
-        print(f"tables.py: {error}", file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    run(parse())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

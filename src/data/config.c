@@ -1,6 +1,5 @@
 #include "config_impl.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,70 +22,19 @@ static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
 static const char *const prediction_names[] = {"model", "epsilon", "v_prediction", NULL};
-static const char *const path_keys[] = {"model",     "manifest",     "store", "inversions",
-                                        "tokenizer", "model_config", NULL};
-static const char *const file_list_keys[] = {"lora", "embeddings", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
 static const char *const indifferent_keys[] = {
     "model",      "manifest",  "store",        "limits",  "lora", "embeddings",
     "inversions", "tokenizer", "model_config", "profile", NULL};
-
-/* Join a real folder and a relative path, without the dots; absolute paths stay. */
-static json_t *joined(const char *folder, const char *path)
-{
-    if (path[0] == '/') return json_string(path);
-    size_t length = strlen(folder);
-    while (strncmp(path, "./", 2) == 0 || strncmp(path, "../", 3) == 0) {
-        bool up = path[1] == '.';
-        path += up ? 3 : 2;
-        while (up && length > 0 && folder[length - 1] != '/') length--;
-        if (up && length > 0) length--;
-    }
-    return json_sprintf("%.*s/%s", (int)length, folder, path);
-}
-
-/* Make a value of the object, or of its "limits", relative to a folder. */
-static void root_path(json_t *object, const char *key, const char *folder)
-{
-    const json_t *value = json_object_get(object, key);
-    if (json_is_string(value))
-        json_object_set_new(object, key, joined(folder, json_string_value(value)));
-}
-
-static bool real_folder(char folder[PATH_MAX], const char *path, struct pm_error *err)
-{
-    if (!realpath(path, folder))
-        return pm_fail(err, PM_E_IO, "the folder %s cannot be reached: %s", path, strerror(errno));
-    if (strcmp(folder, "/") == 0) folder[0] = '\0';
-    return true;
-}
-
-static bool root_paths(json_t *json, const char *config_path, struct pm_error *err)
-{
-    char folder[PATH_MAX], given[PATH_MAX];
-    const char *slash = strrchr(config_path, '/');
-    snprintf(given, sizeof given, "%.*s", slash ? (int)(slash - config_path + 1) : 1,
-             slash ? config_path : ".");
-    PM_TRY(real_folder(folder, given, err));
-    for (size_t i = 0; path_keys[i]; i++) root_path(json, path_keys[i], folder);
-    root_path(json_object_get(json, "store"), "path", folder);
-    root_path(json_object_get(json, "limits"), "halt_file", folder);
-    for (size_t i = 0; file_list_keys[i]; i++) {
-        const json_t *list = json_object_get(json, file_list_keys[i]);
-        for (size_t j = 0; j < json_array_size(list); j++)
-            root_path(json_array_get(list, j), "file", folder);
-    }
-    return true;
-}
 
 static bool append_addition(json_t *json, const struct pm_config_override *o, bool is_first,
                             struct pm_error *err)
 {
     char here[PATH_MAX];
     json_t *entry;
-    PM_TRY(real_folder(here, ".", err));
+    PM_TRY(pm_config_real_folder(here, ".", err));
     PM_TRY(pm_config_addition_from_flag(&entry, o, err));
-    root_path(entry, "file", here);
+    pm_config_root_path(entry, "file", here);
     if (is_first || !json_is_array(json_object_get(json, o->key)))
         json_object_set_new(json, o->key, json_array());
     json_array_append_new(json_object_get(json, o->key), entry);
@@ -115,8 +63,8 @@ static bool apply_override(json_t *json, const struct pm_config_override *overri
         key = dot + 1;
     }
     if (o->kind == PM_CONFIG_PATH) {
-        PM_TRY(real_folder(here, ".", err));
-        value = joined(here, o->value);
+        PM_TRY(pm_config_real_folder(here, ".", err));
+        value = pm_config_join(here, o->value);
     } else if (o->kind == PM_CONFIG_NUMBER) {
         value = json_loads(o->value, JSON_DECODE_ANY, NULL);
         if (!json_is_number(value)) {
@@ -149,8 +97,8 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(json, "scheduler", json_string("model"));
     pm_json_set_missing(json, "negative_prompt", json_string(""));
     pm_json_set_missing(json, "prediction", json_string("model"));
-    for (size_t i = 0; file_list_keys[i]; i++)
-        pm_json_set_missing(json, file_list_keys[i], json_array());
+    for (size_t i = 0; pm_config_file_lists[i]; i++)
+        pm_json_set_missing(json, pm_config_file_lists[i], json_array());
     pm_json_set_missing(json, "defaults", json_object());
     pm_json_set_missing(json, "capture", json_object());
     pm_json_set_missing(json, "limits", json_object());
@@ -300,7 +248,8 @@ bool pm_config_load(struct pm_config *out, const char *path,
 {
     *out = (struct pm_config){0};
     PM_TRY(pm_json_load(&out->json, path, CONFIG_MAX_BYTES, err));
-    bool ok = pm_json_check_keys(out->json, path, keys, err) && root_paths(out->json, path, err);
+    bool ok = pm_json_check_keys(out->json, path, keys, err) &&
+              pm_config_root_paths(out->json, path, err);
     if (ok) spell_out_store(out->json); /* flags set its members */
     for (size_t i = 0; ok && i < override_count; i++)
         ok = apply_override(out->json, overrides, i, err);

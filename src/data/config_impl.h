@@ -3,6 +3,26 @@
 #define PM_DATA_CONFIG_IMPL_H
 #include "pm/data/config.h"
 
+#include <limits.h>
+
+/** The keys whose values are lists of objects with a "file"; ends with NULL. */
+extern const char *const pm_config_file_lists[];
+
+/** A path's real folder, as pm_config_join wants it: "" for "/". */
+PM_MUST_CHECK bool pm_config_real_folder(char folder[PATH_MAX], const char *path,
+                                         struct pm_error *err);
+
+/** Join a real folder and a relative path, without the dots; absolute paths stay.
+ *  @return a string, owned by the caller; NULL where that is no UTF-8 */
+json_t *pm_config_join(const char *folder, const char *path);
+
+/** Make a string of the object relative to a real folder; nothing where it has none. */
+void pm_config_root_path(json_t *object, const char *key, const char *folder);
+
+/** Make all paths of a config relative to the folder that it is in. */
+PM_MUST_CHECK bool pm_config_root_paths(json_t *config, const char *config_path,
+                                        struct pm_error *err);
+
 /** Set what the config does not say as its "profile" has it; nothing without one. What is resolved
  *  already stays as it is. */
 PM_MUST_CHECK bool pm_config_take_profile(json_t *config, const char *where, struct pm_error *err);

@@ -1,12 +1,13 @@
 /** @file store_internal.h  What the store's own files share. See pm/data/store.h for the store.
  *
  *  store_layout.c  which datasets there are: one table, from which all else follows
+ *  store_types.c   what they hold, as HDF5's types
  *  store_capture.c those of attention, which are as the shape's captures say
  *  store_hdf5.c    HDF5, wrapped: errors in words, rows in and out, attributes
  *  store_create.c  a new file, collectively
  *  store_plan.c    items and prompts, in batches, up to the commit
  *  store_open.c    an existing file, checked against the table
- *  store_shard.c   the files of a store that is of several
+ *  store_shard.c   the files of a store that is of several; made in store_shard_create.c
  *  store_entry.c   payload, provenance, row, checksum
  *  store_read.c    the readers
  *  store_pack.c    a smaller copy; its file is made in store_pack_file.c
@@ -149,6 +150,8 @@ bool store_row_bytes(size_t *bytes, const struct pm_store_shape *shape, enum par
 void store_shape_normalise(struct pm_store_shape *shape);
 PM_MUST_CHECK bool store_shape_check(const struct pm_store_shape *shape, const char *path,
                                      struct pm_error *err);
+
+/* types */
 /** @return a new type, owned by the caller (H5Tclose); @p in_file: as in the file, packed */
 hid_t store_type(const struct pm_store_shape *shape, enum part part, bool in_file);
 
