@@ -12,6 +12,8 @@ enum {
     NORM_PIXELS = 128,
     SCORE_ROWS = 96,
     MAP_ROWS = 96,
+    QUERIES = 32,
+    TILE_KEYS = 12,
     LINE = 32, /* floats that a row or a matrix is longer than what is in it */
 };
 
@@ -73,10 +75,11 @@ static size_t score_floats(size_t keys)
     return larger(CACHE_FLOATS / 2, FEWEST_ROWS / 2 * (keys + LINE));
 }
 
-size_t pm_attention_workspace(size_t keys, size_t head_size, size_t threads)
+size_t pm_attention_workspace(size_t keys, size_t head_size, bool are_maps_made, size_t threads)
 {
-    size_t packed = pm_packed_floats(head_size, keys) + pm_packed_floats(keys, head_size);
-    return threads * (packed + score_floats(keys)) + 2 * LINE;
+    size_t at_once = are_maps_made ? keys : smaller(keys, PM_ATTENTION_KEY_BLOCK);
+    size_t packed = (2 * keys + TILE_KEYS) * head_size;
+    return threads * (packed + QUERIES * (2 * head_size + at_once + TILE_KEYS) + 6 * LINE);
 }
 
 size_t pm_attention_backward_workspace(size_t keys, size_t head_size, size_t threads)

@@ -110,11 +110,12 @@ static void walk_attention(struct walk *w, bool is_cross, size_t head_size)
     s->is_cross = is_cross;
     s->queries = s->height * s->width;
     s->keys = is_cross ? w->tokens : s->queries;
-    if (w->hook && w->hook->samples > 0 && w->hook->wants(w->hook->self, s)) {
+    bool is_wanted = w->hook && w->hook->samples > 0 && w->hook->wants(w->hook->self, s);
+    if (is_wanted) {
         take(&w->meter, w->hook->samples * s->heads * s->queries * s->keys);
         borrow(&w->meter, pm_token_map_workspace(s->keys, w->threads));
     }
-    borrow(&w->meter, pm_attention_workspace(s->keys, head_size, w->threads));
+    borrow(&w->meter, pm_attention_workspace(s->keys, head_size, is_wanted, w->threads));
     w->meter.used = mark;
     s->layer++;
 }
@@ -280,7 +281,7 @@ static void walk_vae_attention(struct walk *w)
     size_t floats = rows_of(w) * w->channels, mark = w->meter.used, pixels = w->height * w->width;
     take(&w->meter, 4 * floats + ARENA_LINE);
     borrow(&w->meter, pm_group_norm_workspace(w->batch, pixels, w->channels));
-    borrow(&w->meter, pm_attention_workspace(pixels, w->channels, w->threads));
+    borrow(&w->meter, pm_attention_workspace(pixels, w->channels, false, w->threads));
     w->meter.used = mark;
 }
 
@@ -349,6 +350,6 @@ size_t pm_text_encoder_scratch_bytes(const struct pm_text_encoder *e, size_t pro
     for (size_t i = 0; i < 2; i++) take(&m, rows * e->channels);
     take(&m, rows * 3 * e->channels);
     take(&m, rows * e->feed_channels);
-    borrow(&m, pm_attention_workspace(PM_TOKENS, e->channels / e->heads, threads));
+    borrow(&m, pm_attention_workspace(PM_TOKENS, e->channels / e->heads, false, threads));
     return bytes_of(m.peak);
 }

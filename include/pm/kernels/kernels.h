@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/** Keys over which softmax is taken at once: 32x32 pixels, and whole tiles of every set. */
+enum { PM_ATTENTION_KEY_BLOCK = 1032 };
+
 enum pm_activation {
     PM_IDENTITY,
     PM_SILU,       /* x sigmoid(x) */
@@ -104,7 +107,9 @@ struct pm_kernels {
     void (*attention)(float *out, const float *q, const float *k, const float *v,
                       const struct pm_attention_shape *shape, struct pm_arena *scratch);
 
-    /** The two halves of the same, for whoever wants the maps between them.
+    /** The two halves of the same, for whoever wants the maps between them. Of at most
+     *  PM_ATTENTION_KEY_BLOCK keys they give the whole's bits, so that looking at maps changes
+     *  nothing; of more, the whole rounds otherwise in the last bits.
      *  @param probs  [B, H, Q, T], rows sum to 1 */
     void (*attention_probs)(float *probs, const float *q, const float *k,
                             const struct pm_attention_shape *shape, struct pm_arena *scratch);

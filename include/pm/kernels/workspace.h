@@ -13,8 +13,8 @@ size_t pm_conv_backward_workspace(const struct pm_conv *conv, size_t batch, size
 /** Forwards and backwards. */
 size_t pm_group_norm_workspace(size_t batch, size_t pixels, size_t channels);
 
-/** Whole or in halves. */
-size_t pm_attention_workspace(size_t keys, size_t head_size, size_t threads);
+/** @param are_maps_made  by attention_probs; the others take less of many keys */
+size_t pm_attention_workspace(size_t keys, size_t head_size, bool are_maps_made, size_t threads);
 size_t pm_attention_backward_workspace(size_t keys, size_t head_size, size_t threads);
 
 size_t pm_token_map_workspace(size_t tokens, size_t threads);

@@ -1,21 +1,22 @@
-/* Attention, a block of queries at a time: scores, softmax, product with the values.
+/* Attention, two vectors of queries at a time, turned: a row of scores is a key's, a lane is a
+ * query's. So softmax runs down the lanes, with no sum across them, neither keys nor head sizes
+ * are padded to vectors, and keys and values are read as they are.
  *
- * attention, attention_probs and attention_apply are one function with some of its inputs or
- * outputs left out, so that the two halves give the whole's bits.
- *
- * Backwards a block's probabilities p are computed once more, and with g = ∂out,
- * ∂v = pᵀ g, ∂s = p (g vᵀ - Σ p g vᵀ), ∂q = scale ∂s k, ∂k = scale ∂sᵀ q. */
+ * Keys go in blocks, whose scores the second cache holds. Of one block alone, the probabilities
+ * are made before they weigh values: attention_probs and attention_apply, which are the same
+ * function with some of its inputs or outputs left out, then give the whole's bits. Over several
+ * blocks sums are of the largest score so far, and are divided at the end (Milakov and Gimelshein
+ * 2018, arXiv 1805.02867). */
 #include "isa.h"
 #include "simd.h"
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 enum {
-    SCORE_FLOATS = 96 * 1024, /* of a block of queries: what the second cache holds */
-    FEWEST_ROWS = 24,
-    MOST_ROWS = 96,
-    ROW_STEP = 12, /* of blocks backwards: sums over queries follow the cuts, on every set alike */
+    QUERIES = TILE_PANELS * LANES,
+    KEY_BLOCK = PM_ATTENTION_KEY_BLOCK, /* whole tiles */
 };
 
 /** q and k are NULL when the probabilities are given; out and v when they are the result. */
@@ -25,114 +26,291 @@ struct task {
     const float *given; /* the probabilities, or NULL */
     const float *q, *k, *v;
     const struct pm_attention_shape *shape;
-    size_t score_stride;             /* of a block in scratch */
+    size_t block;                    /* keys at once */
     size_t key_floats, value_floats; /* of a packed head */
 };
 
-/** e^(scale x - max) / sum over the first @p visible of n scores; zeros after them. */
-static void softmax_row(float *x, size_t n, size_t visible, float scale)
+/** What a thread works in. */
+struct workplace {
+    float *q;      /* [D, QUERIES] */
+    float *scores; /* [block in whole tiles, QUERIES] */
+    float *out;    /* [D, QUERIES] */
+};
+
+/** Of all keys so far, a query a lane. */
+struct running {
+    struct lanes max[TILE_PANELS], sum[TILE_PANELS];
+};
+
+/** The dimensions of a head are weighed some at a time: [first, next group's first). */
+static size_t group_first(size_t head_size, size_t group)
 {
-    const struct lanes factor = lanes_set(scale), lowest = lanes_set(-INFINITY);
-    struct lanes max = lowest, sum = lanes_set(0.0f);
-    for (size_t i = 0; i < visible; i += LANES) {
-        size_t count = smaller(LANES, visible - i);
-        struct lanes s = lanes_mul(lanes_load_up_to(x + i, count), factor);
-        max = lanes_max(max, count < LANES ? lanes_first(s, lowest, count) : s);
-    }
-    max = lanes_set(lanes_highest(max));
-    for (size_t i = 0; i < visible; i += LANES) {
-        size_t count = smaller(LANES, visible - i);
-        struct lanes s = lanes_mul(lanes_load_up_to(x + i, count), factor);
-        struct lanes e = lanes_exp(lanes_sub(s, max));
-        if (count < LANES) e = lanes_first(e, lanes_set(0.0f), count);
-        lanes_store_up_to(x + i, e, count);
-        sum = lanes_add(sum, e);
-    }
-    struct lanes share = lanes_set(1.0f / lanes_sum(sum));
-    for (size_t i = 0; i < visible; i += LANES) {
-        size_t count = smaller(LANES, visible - i);
-        lanes_store_up_to(x + i, lanes_mul(lanes_load_up_to(x + i, count), share), count);
-    }
-    for (size_t i = visible; i < n; i++) x[i] = 0.0f;
+    size_t groups = (head_size + TILE_ROWS - 1) / TILE_ROWS;
+    return head_size * group / groups;
 }
 
-/** Keys as [D, T] and values as [T, D], packed one after the other. */
+/** Keys by tiles of TILE_ROWS, [tiles][D][TILE_ROWS], the last one filled up with the last key;
+ *  values by groups of dimensions, each [T][dimensions]. */
 static void pack_head(float *packed, const struct task *t, size_t sample, size_t head)
 {
     const struct pm_attention_shape *s = t->shape;
-    size_t d = s->head_size;
-    if (t->k)
-        pm_pack(packed, t->k + sample * s->keys * s->k_stride + head * d, d, s->keys, 1,
-                s->k_stride);
-    if (t->v)
-        pm_pack(packed + t->key_floats, t->v + sample * s->keys * s->v_stride + head * d, s->keys,
-                d, s->v_stride, 1);
+    size_t d = s->head_size, keys = s->keys;
+    if (t->k) {
+        const float *k = t->k + sample * keys * s->k_stride + head * d;
+        float *to = packed;
+        for (size_t tile = 0; tile < keys; tile += TILE_ROWS)
+            for (size_t c = 0; c < d; c++)
+                for (size_t r = 0; r < TILE_ROWS; r++)
+                    *to++ = k[smaller(tile + r, keys - 1) * s->k_stride + c];
+    }
+    if (t->v) {
+        const float *v = t->v + sample * keys * s->v_stride + head * d;
+        float *to = packed + t->key_floats;
+        for (size_t group = 0; group_first(d, group) < d; group++) {
+            size_t first = group_first(d, group), rows = group_first(d, group + 1) - first;
+            for (size_t i = 0; i < keys; i++, to += rows)
+                memcpy(to, v + i * s->v_stride + first, rows * sizeof *to);
+        }
+    }
 }
 
-/** Queries [row, row + rows) of one head. @param scores  room for a block of them */
+/** to[columns][QUERIES] is from[rows][stride] turned; lanes past the rows are zeros. */
+static void turn_in(float *to, const float *from, size_t stride, size_t rows, size_t columns)
+{
+    float square[LANES * LANES], turned[LANES * LANES];
+    for (size_t lane = 0; lane < QUERIES; lane += LANES) {
+        size_t count = rows > lane ? smaller(LANES, rows - lane) : 0;
+        for (size_t c = 0; c < columns; c += LANES) {
+            size_t n = smaller(LANES, columns - c);
+            for (size_t r = 0; r < LANES; r++)
+                lanes_store(square + r * LANES,
+                            r < count ? lanes_load_up_to(from + (lane + r) * stride + c, n)
+                                      : lanes_set(0.0f));
+            lanes_turn(turned, square);
+            for (size_t j = 0; j < n; j++)
+                lanes_store(to + (c + j) * QUERIES + lane, lanes_load(turned + j * LANES));
+        }
+    }
+}
+
+/** to[rows][stride] is from[columns][QUERIES] turned back. */
+static void turn_out(float *to, size_t stride, const float *from, size_t rows, size_t columns)
+{
+    float square[LANES * LANES], turned[LANES * LANES];
+    for (size_t lane = 0; lane < rows; lane += LANES) {
+        size_t count = smaller(LANES, rows - lane);
+        for (size_t c = 0; c < columns; c += LANES) {
+            size_t n = smaller(LANES, columns - c);
+            for (size_t j = 0; j < LANES; j++)
+                lanes_store(square + j * LANES,
+                            j < n ? lanes_load(from + (c + j) * QUERIES + lane) : lanes_set(0.0f));
+            lanes_turn(turned, square);
+            for (size_t r = 0; r < count; r++)
+                lanes_store_up_to(to + (lane + r) * stride + c, lanes_load(turned + r * LANES), n);
+        }
+    }
+}
+
+/** scores[TILE_ROWS][QUERIES] of a tile of keys [D][TILE_ROWS] and queries [D][QUERIES] */
+static void score_tile(float *scores, const float *k, const float *q, size_t d)
+{
+    struct lanes sum[TILE_ROWS][TILE_PANELS];
+    UNROLLED
+    for (size_t r = 0; r < TILE_ROWS; r++) {
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_set(0.0f);
+    }
+    for (size_t c = 0; c < d; c++, k += TILE_ROWS, q += QUERIES) {
+        struct lanes column[TILE_PANELS];
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++) column[p] = lanes_load(q + p * LANES);
+        UNROLLED
+        for (size_t r = 0; r < TILE_ROWS; r++) {
+            struct lanes x = lanes_set(k[r]);
+            UNROLLED
+            for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_fma(x, column[p], sum[r][p]);
+        }
+    }
+    UNROLLED
+    for (size_t r = 0; r < TILE_ROWS; r++) {
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++)
+            lanes_store(scores + r * QUERIES + p * LANES, sum[r][p]);
+    }
+}
+
+/** out[rows][QUERIES] (+)= values[keys][rows]ᵀ probs[keys][QUERIES]; rows is a constant where this
+ *  is inlined. */
+ALWAYS_INLINE void weigh_tile(float *out, const float *v, const float *probs, size_t keys,
+                              bool first, const size_t rows)
+{
+    struct lanes sum[TILE_ROWS][TILE_PANELS];
+    UNROLLED
+    for (size_t r = 0; r < rows; r++) {
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++)
+            sum[r][p] = first ? lanes_set(0.0f) : lanes_load(out + r * QUERIES + p * LANES);
+    }
+    for (size_t i = 0; i < keys; i++, v += rows, probs += QUERIES) {
+        struct lanes row[TILE_PANELS];
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++) row[p] = lanes_load(probs + p * LANES);
+        UNROLLED
+        for (size_t r = 0; r < rows; r++) {
+            struct lanes x = lanes_set(v[r]);
+            UNROLLED
+            for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_fma(x, row[p], sum[r][p]);
+        }
+    }
+    UNROLLED
+    for (size_t r = 0; r < rows; r++) {
+        UNROLLED
+        for (size_t p = 0; p < TILE_PANELS; p++)
+            lanes_store(out + r * QUERIES + p * LANES, sum[r][p]);
+    }
+}
+
+#define DEFINE_WEIGH(rows)                                                                         \
+    static void weigh_##rows(float *out, const float *v, const float *probs, size_t keys,          \
+                             bool first)                                                           \
+    {                                                                                              \
+        weigh_tile(out, v, probs, keys, first, rows);                                              \
+    }
+EACH_TILE_ROWS(DEFINE_WEIGH)
+
+#define WEIGH_ENTRY(rows) [rows] = weigh_##rows,
+static void (*const weigh[TILE_ROWS + 1])(float *, const float *, const float *, size_t,
+                                          bool) = {EACH_TILE_ROWS(WEIGH_ENTRY)};
+
+/** Scores of keys that a query does not see go to -infinity. @param key  the row's
+ *  @param query  the first lane's */
+ALWAYS_INLINE struct lanes hide_later(struct lanes score, size_t key, size_t query)
+{
+    size_t hidden = key > query ? key - query : 0;
+    if (hidden == 0) return score;
+    struct lanes lowest = lanes_set(-INFINITY);
+    return hidden >= LANES ? lowest : lanes_first(lowest, score, hidden);
+}
+
+/** e^(scale (score - max)) of a block of keys, in place; max and sum go on from the blocks before,
+ *  and so does what they have weighed. */
+static void exponentiate(float *scores, size_t first_key, size_t keys, struct running *running,
+                         float *out, const struct pm_attention_shape *s, size_t query)
+{
+    const struct lanes scale = lanes_set(s->scale);
+    for (size_t p = 0; p < TILE_PANELS; p++) {
+        float *column = scores + p * LANES;
+        size_t first_query = query + p * LANES;
+        struct lanes max = first_key ? running->max[p] : lanes_set(-INFINITY);
+        for (size_t i = 0; i < keys; i++) {
+            struct lanes x = lanes_load(column + i * QUERIES);
+            if (s->causal) x = hide_later(x, first_key + i, first_query);
+            max = lanes_max(max, x);
+        }
+        struct lanes sum = lanes_set(0.0f);
+        if (first_key) {
+            struct lanes less = lanes_exp(lanes_mul(lanes_sub(running->max[p], max), scale));
+            sum = lanes_mul(running->sum[p], less);
+            for (size_t c = 0; c < s->head_size; c++) {
+                float *o = out + c * QUERIES + p * LANES;
+                lanes_store(o, lanes_mul(lanes_load(o), less));
+            }
+        }
+        for (size_t i = 0; i < keys; i++) {
+            struct lanes x = lanes_load(column + i * QUERIES);
+            if (s->causal) x = hide_later(x, first_key + i, first_query);
+            struct lanes e = lanes_exp(lanes_mul(lanes_sub(x, max), scale));
+            lanes_store(column + i * QUERIES, e);
+            sum = lanes_add(sum, e);
+        }
+        running->max[p] = max;
+        running->sum[p] = sum;
+    }
+}
+
+/** Rows of [rows][QUERIES] divided by the sums. */
+static void divide(float *x, size_t rows, const struct running *running)
+{
+    for (size_t p = 0; p < TILE_PANELS; p++) {
+        struct lanes share = lanes_div(lanes_set(1.0f), running->sum[p]);
+        for (size_t i = 0; i < rows; i++) {
+            float *at = x + i * QUERIES + p * LANES;
+            lanes_store(at, lanes_mul(lanes_load(at), share));
+        }
+    }
+}
+
+/** Up to QUERIES queries of one head, from @p row. */
 static void attend_rows(const struct task *t, const float *packed, size_t sample, size_t head,
-                        size_t row, size_t rows, float *scores)
+                        size_t row, const struct workplace *w)
 {
     const struct pm_attention_shape *s = t->shape;
-    size_t d = s->head_size, keys = s->keys, stride = t->score_stride;
+    size_t d = s->head_size, rows = smaller(QUERIES, s->queries - row);
     size_t first = sample * s->queries + row; /* token */
-    size_t map = ((sample * s->heads + head) * s->queries + row) * keys;
-    const float *probs = scores;
-    if (t->probs) {
-        scores = t->probs + map;
-        stride = keys;
+    size_t map = ((sample * s->heads + head) * s->queries + row) * s->keys;
+    bool is_whole = s->keys <= t->block;
+    struct running running = {.max[0] = lanes_set(0.0f)};
+    if (t->q) turn_in(w->q, t->q + first * s->q_stride + head * d, s->q_stride, rows, d);
+    for (size_t key = 0; key < s->keys; key += t->block) {
+        size_t keys = smaller(t->block, s->keys - key);
+        if (t->given) {
+            turn_in(w->scores, t->given + map + key, s->keys, rows, keys);
+        } else {
+            for (size_t i = 0; i < keys; i += TILE_ROWS)
+                score_tile(w->scores + i * QUERIES, packed + (key + i) * d, w->q, d);
+            exponentiate(w->scores, key, keys, &running, w->out, s, row);
+            if (is_whole) divide(w->scores, keys, &running);
+        }
+        if (t->probs) turn_out(t->probs + map, s->keys, w->scores, rows, keys);
+        if (!t->out) continue;
+        const float *values = packed + t->key_floats;
+        for (size_t group = 0; group_first(d, group) < d; group++) {
+            size_t at = group_first(d, group), size = group_first(d, group + 1) - at;
+            weigh[size](w->out + at * QUERIES, values + at * s->keys + key * size, w->scores, keys,
+                        key == 0);
+        }
     }
-    if (t->given) {
-        probs = t->given + map;
-        stride = keys;
-    } else {
-        pm_gemm_serial(scores, stride, t->q + first * s->q_stride + head * d, s->q_stride, packed,
-                       rows, keys, d, NULL);
-        for (size_t i = 0; i < rows; i++)
-            softmax_row(scores + i * stride, keys, s->causal ? smaller(row + i + 1, keys) : keys,
-                        s->scale);
-    }
-    if (t->out)
-        pm_gemm_serial(t->out + first * s->out_stride + head * d, s->out_stride, probs, stride,
-                       packed + t->key_floats, rows, d, keys, NULL);
+    if (!t->out) return;
+    if (!is_whole && !t->given) divide(w->out, d, &running);
+    turn_out(t->out + first * s->out_stride + head * d, s->out_stride, w->out, rows, d);
 }
 
-/** Heads are shared out over the threads, or, where they are too few, the blocks of each. */
+/** Heads are shared out over the threads, or, where they are too few, the queries of each. */
 static void attend(struct task t, struct pm_arena *scratch)
 {
     const struct pm_attention_shape *s = t.shape;
-    size_t mark = scratch->used, heads = s->batch * s->heads;
-    /* A stride off the powers of two, which would put all rows into one set of the cache. */
-    t.score_stride = (s->keys + LANES - 1) / LANES * LANES + LANES;
-    t.key_floats = pm_packed_floats(s->head_size, s->keys);
-    t.value_floats = pm_packed_floats(s->keys, s->head_size);
-    size_t block = SCORE_FLOATS / t.score_stride / TILE_ROWS * TILE_ROWS;
-    block = block < FEWEST_ROWS ? FEWEST_ROWS : smaller(block, MOST_ROWS);
-    size_t blocks = (s->queries + block - 1) / block;
+    size_t mark = scratch->used, heads = s->batch * s->heads, d = s->head_size;
+    size_t tiles = (s->keys + TILE_ROWS - 1) / TILE_ROWS;
+    t.block = t.probs ? s->keys : smaller(KEY_BLOCK, s->keys);
+    t.key_floats = tiles * TILE_ROWS * d;
+    t.value_floats = s->keys * d;
     size_t threads =
         pm_threads_for(4.0 * (double)(heads * s->queries) * (double)(s->keys * s->head_size));
     size_t packs = heads >= threads ? threads : 1, pack_floats = t.key_floats + t.value_floats;
     float *packed = pm_arena_floats(scratch, packs * pack_floats);
-    float *scores = pm_arena_floats(scratch, threads * block * t.score_stride);
+    struct workplace *places = pm_arena_bytes(scratch, threads * sizeof *places);
+    for (size_t i = 0; i < threads; i++)
+        places[i] = (struct workplace){
+            .q = pm_arena_floats(scratch, d * QUERIES),
+            .scores = pm_arena_floats(scratch, (t.block + TILE_ROWS) * QUERIES),
+            .out = pm_arena_floats(scratch, d * QUERIES),
+        };
     if (packs == threads) {
 #pragma omp parallel for num_threads((int)threads) schedule(dynamic)
         for (size_t i = 0; i < heads; i++) {
             size_t thread = (size_t)omp_get_thread_num();
             float *own = packed + thread * pack_floats;
             pack_head(own, &t, i / s->heads, i % s->heads);
-            for (size_t row = 0; row < s->queries; row += block)
-                attend_rows(&t, own, i / s->heads, i % s->heads, row,
-                            smaller(block, s->queries - row),
-                            scores + thread * block * t.score_stride);
+            for (size_t row = 0; row < s->queries; row += QUERIES)
+                attend_rows(&t, own, i / s->heads, i % s->heads, row, &places[thread]);
         }
     } else {
         for (size_t i = 0; i < heads; i++) {
             pack_head(packed, &t, i / s->heads, i % s->heads);
 #pragma omp parallel for num_threads((int)threads) schedule(dynamic)
-            for (size_t b = 0; b < blocks; b++)
-                attend_rows(&t, packed, i / s->heads, i % s->heads, b * block,
-                            smaller(block, s->queries - b * block),
-                            scores + (size_t)omp_get_thread_num() * block * t.score_stride);
+            for (size_t row = 0; row < s->queries; row += QUERIES)
+                attend_rows(&t, packed, i / s->heads, i % s->heads, row,
+                            &places[omp_get_thread_num()]);
         }
     }
     scratch->used = mark;
@@ -154,135 +332,4 @@ void PM_ISA_NAME(attention_apply)(float *out, const float *probs, const float *v
                                   const struct pm_attention_shape *shape, struct pm_arena *scratch)
 {
     attend((struct task){.out = out, .given = probs, .v = v, .shape = shape}, scratch);
-}
-
-/** One call backwards. */
-struct way_back {
-    float *grad_q, *grad_k, *grad_v;
-    const float *grad_out, *q, *k, *v;
-    const struct pm_attention_shape *shape;
-    size_t block, score_stride;
-};
-
-/** What a thread works in for one head. */
-struct workplace {
-    float *k_turned, *v_turned;           /* [D, T] packed */
-    float *k;                             /* [T, D] packed */
-    float *probs, *grad;                  /* [block, score_stride] */
-    float *q_turned, *out_turned;         /* [D, block] of q and grad_out */
-    float *grad_k_turned, *grad_v_turned; /* [D, score_stride], summed over the blocks */
-};
-
-static struct workplace workplace_make(const struct way_back *w, struct pm_arena *scratch)
-{
-    size_t d = w->shape->head_size, keys = w->shape->keys;
-    return (struct workplace){
-        .k_turned = pm_arena_floats(scratch, pm_packed_floats(d, keys)),
-        .v_turned = pm_arena_floats(scratch, pm_packed_floats(d, keys)),
-        .k = pm_arena_floats(scratch, pm_packed_floats(keys, d)),
-        .probs = pm_arena_floats(scratch, w->block * w->score_stride),
-        .grad = pm_arena_floats(scratch, w->block * w->score_stride),
-        .q_turned = pm_arena_floats(scratch, d * w->block),
-        .out_turned = pm_arena_floats(scratch, d * w->block),
-        .grad_k_turned = pm_arena_floats(scratch, d * w->score_stride),
-        .grad_v_turned = pm_arena_floats(scratch, d * w->score_stride),
-    };
-}
-
-/** to[columns][to_stride] is from[rows][from_stride] transposed. */
-static void transpose(float *to, size_t to_stride, const float *from, size_t from_stride,
-                      size_t rows, size_t columns)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) to[j * to_stride + i] = from[i * from_stride + j];
-}
-
-/** Through one row's softmax and scale, in place on the gradient of its probabilities. */
-static void softmax_row_backward(float *grad, const float *probs, size_t n, float scale)
-{
-    struct lanes sum = lanes_set(0.0f);
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t count = smaller(LANES, n - i);
-        sum = lanes_fma(lanes_load_up_to(grad + i, count), lanes_load_up_to(probs + i, count), sum);
-    }
-    sum = lanes_set(lanes_sum(sum));
-    const struct lanes factor = lanes_set(scale);
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t count = smaller(LANES, n - i);
-        struct lanes g = lanes_sub(lanes_load_up_to(grad + i, count), sum);
-        g = lanes_mul(lanes_mul(g, factor), lanes_load_up_to(probs + i, count));
-        lanes_store_up_to(grad + i, g, count);
-    }
-}
-
-/** sum[D, T] (+)= a[D, rows] b[rows, T] */
-static void add_product(float *sum, const float *a, const float *b, const struct way_back *w,
-                        size_t rows, bool first)
-{
-    size_t stride = w->score_stride;
-    struct pm_epilogue onto = {.residual = first ? NULL : sum, .residual_stride = stride};
-    pm_gemm_rows(sum, stride, a, w->block, b, stride, w->shape->head_size, w->shape->keys, rows,
-                 &onto);
-}
-
-/** Queries [row, row + rows) of one head. @param first  token, of the rows */
-static void block_backward(const struct way_back *w, const struct workplace *p, size_t first,
-                           size_t head, size_t row, size_t rows)
-{
-    const struct pm_attention_shape *s = w->shape;
-    size_t d = s->head_size, keys = s->keys, stride = w->score_stride;
-    const float *q = w->q + first * s->q_stride + head * d;
-    const float *grad_out = w->grad_out + first * s->out_stride + head * d;
-    pm_gemm_serial(p->probs, stride, q, s->q_stride, p->k_turned, rows, keys, d, NULL);
-    pm_gemm_serial(p->grad, stride, grad_out, s->out_stride, p->v_turned, rows, keys, d, NULL);
-    for (size_t i = 0; i < rows; i++) {
-        float *probs = p->probs + i * stride;
-        softmax_row(probs, keys, s->causal ? smaller(row + i + 1, keys) : keys, s->scale);
-        softmax_row_backward(p->grad + i * stride, probs, keys, s->scale);
-    }
-    if (w->grad_q)
-        pm_gemm_serial(w->grad_q + first * s->q_stride + head * d, s->q_stride, p->grad, stride,
-                       p->k, rows, d, keys, NULL);
-    transpose(p->q_turned, w->block, q, s->q_stride, rows, d);
-    transpose(p->out_turned, w->block, grad_out, s->out_stride, rows, d);
-    add_product(p->grad_k_turned, p->q_turned, p->grad, w, rows, row == 0);
-    add_product(p->grad_v_turned, p->out_turned, p->probs, w, rows, row == 0);
-}
-
-static void head_backward(const struct way_back *w, const struct workplace *p, size_t sample,
-                          size_t head)
-{
-    const struct pm_attention_shape *s = w->shape;
-    size_t d = s->head_size, keys = s->keys;
-    size_t k_at = sample * keys * s->k_stride + head * d;
-    size_t v_at = sample * keys * s->v_stride + head * d;
-    pm_pack(p->k_turned, w->k + k_at, d, keys, 1, s->k_stride);
-    pm_pack(p->v_turned, w->v + v_at, d, keys, 1, s->v_stride);
-    if (w->grad_q) pm_pack(p->k, w->k + k_at, keys, d, s->k_stride, 1);
-    for (size_t row = 0; row < s->queries; row += w->block)
-        block_backward(w, p, sample * s->queries + row, head, row,
-                       smaller(w->block, s->queries - row));
-    transpose(w->grad_k + k_at, s->k_stride, p->grad_k_turned, w->score_stride, d, keys);
-    transpose(w->grad_v + v_at, s->v_stride, p->grad_v_turned, w->score_stride, d, keys);
-}
-
-void PM_ISA_NAME(attention_backward)(float *grad_q, float *grad_k, float *grad_v,
-                                     const float *grad_out, const float *q, const float *k,
-                                     const float *v, const struct pm_attention_shape *shape,
-                                     struct pm_arena *scratch)
-{
-    size_t mark = scratch->used, heads = shape->batch * shape->heads;
-    struct way_back w = {grad_q, grad_k, grad_v, grad_out, q, k, v, shape, 0, 0};
-    w.score_stride = (shape->keys + LANES - 1) / LANES * LANES + LANES;
-    w.block = SCORE_FLOATS / w.score_stride / ROW_STEP * ROW_STEP;
-    w.block = w.block < FEWEST_ROWS ? FEWEST_ROWS : smaller(w.block, MOST_ROWS);
-    size_t threads = pm_threads_for(10.0 * (double)(heads * shape->queries) *
-                                    (double)(shape->keys * shape->head_size));
-    threads = smaller(threads, heads);
-    struct workplace *own = pm_arena_bytes(scratch, threads * sizeof *own);
-    for (size_t i = 0; i < threads; i++) own[i] = workplace_make(&w, scratch);
-#pragma omp parallel for num_threads((int)threads) schedule(dynamic)
-    for (size_t i = 0; i < heads; i++)
-        head_backward(&w, &own[omp_get_thread_num()], i / shape->heads, i % shape->heads);
-    scratch->used = mark;
 }
