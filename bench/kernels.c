@@ -110,7 +110,7 @@ static void bench_conv(struct job job, size_t side, size_t in, size_t out)
     float *weight = random_floats(arena, out * in * 9);
     struct pm_conv winograd = pm_conv_pack(weight, NULL, out, in, 3, 1, 1, 1, arena);
     struct pm_conv direct = winograd;
-    direct.winograd = NULL;
+    direct.by_winograd = false;
     job.out = pm_arena_floats(arena, pixels * out);
     job.a = random_floats(arena, pixels * in);
     job.side = side;

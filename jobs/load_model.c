@@ -17,15 +17,13 @@ void config_additions_make(struct config_additions *out, const struct pm_config 
     for (size_t i = 0; i < config->embedding_count; i++)
         out->embeddings[i] = (struct pm_embedding_file){.path = config->embeddings[i].file,
                                                         .token = config->embeddings[i].token};
-    out->all = (struct pm_model_additions){
-        .options = {.tokenizer = config->tokenizer,
-                    .configs = config->model_config,
-                    .prediction = config->prediction},
-        .pictures = {.are_of_one_size = true, .height = config->height, .width = config->width},
-        .loras = out->loras,
-        .lora_count = config->lora_count,
-        .embeddings = out->embeddings,
-        .embedding_count = config->embedding_count};
+    out->all = (struct pm_model_additions){.options = {.tokenizer = config->tokenizer,
+                                                       .configs = config->model_config,
+                                                       .prediction = config->prediction},
+                                           .loras = out->loras,
+                                           .lora_count = config->lora_count,
+                                           .embeddings = out->embeddings,
+                                           .embedding_count = config->embedding_count};
 }
 
 bool measure_model(struct pm_model *out, const struct pm_config *config, struct pm_error *err)

@@ -32,12 +32,25 @@ static size_t tiles(size_t side)
     return (side + WINOGRAD_OUT - 1) / WINOGRAD_OUT;
 }
 
-/* Tiles before and after their products, [36][tiles][C] and [36][tiles][N]. */
-static size_t winograd_floats(const struct pm_conv *conv, size_t all, size_t fewest)
+/* Transformed inputs, and in each thread filters of a cut and products of some columns. */
+static size_t winograd_floats(const struct pm_conv *conv, size_t all, size_t threads)
+{
+    size_t tiles = winograd_chunk_tiles(all), in = conv->in;
+    size_t wide = (conv->out + QUERIES - 1) / QUERIES * QUERIES;
+    size_t columns = smaller(wide, WINOGRAD_MOST_COLUMNS);
+    size_t skews = WINOGRAD_SKEW * (in / WINOGRAD_CUT + 1 + threads * (columns / PM_PANEL + 1));
+    size_t own = WINOGRAD_CUT * QUERIES + columns * tiles;
+    return WINOGRAD_POSITIONS * (tiles * in + smaller(threads, wide / QUERIES) * own + skews) + in +
+           4 * LINE;
+}
+
+/* Tiles before and after their products, [36][tiles][C] and [36][tiles][N], and the filters. */
+static size_t winograd_backward_floats(const struct pm_conv *conv, size_t all, size_t fewest)
 {
     size_t each = WINOGRAD_POSITIONS * (conv->in + conv->out);
     return smaller(all * each, larger(CACHE_FLOATS, fewest * each)) +
-           2 * WINOGRAD_POSITIONS * LINE + larger(conv->in, conv->out);
+           WINOGRAD_POSITIONS * WINOGRAD_CUT * (conv->out + LINE) + 2 * WINOGRAD_POSITIONS * LINE +
+           larger(conv->in, conv->out);
 }
 
 size_t pm_conv_workspace(const struct pm_conv *conv, size_t batch, size_t height, size_t width,
@@ -48,8 +61,8 @@ size_t pm_conv_workspace(const struct pm_conv *conv, size_t batch, size_t height
     size_t patch = conv->kernel * conv->kernel * conv->in;
     size_t patches = threads * larger(CACHE_FLOATS, FEWEST_ROWS * patch);
     patches = smaller(patches, threads * patch * height * width);
-    if (!conv->winograd) return biases + patches;
-    size_t winograd = winograd_floats(conv, batch * tiles(height) * tiles(width), FEWEST_ROWS);
+    if (!conv->by_winograd) return biases + patches;
+    size_t winograd = winograd_floats(conv, batch * tiles(height) * tiles(width), threads);
     return biases + larger(winograd, patches);
 }
 
@@ -58,10 +71,11 @@ size_t pm_conv_backward_workspace(const struct pm_conv *conv, size_t batch, size
 {
     if (conv->kernel == 1) return 0;
     size_t by_taps = batch * height * width * conv->in; /* a stride only makes it less */
-    if (!conv->winograd) return by_taps;
+    if (!conv->by_winograd) return by_taps;
     size_t across = tiles(width), all = batch * tiles(height) * across;
     size_t strips = batch * tiles(height) * 2 * width * conv->in;
-    return larger(by_taps, winograd_floats(conv, all, FEWEST_TILES + across) + strips + 2 * LINE);
+    return larger(by_taps,
+                  winograd_backward_floats(conv, all, FEWEST_TILES + across) + strips + 2 * LINE);
 }
 
 size_t pm_group_norm_workspace(size_t batch, size_t pixels, size_t channels)

@@ -28,7 +28,7 @@ static bool open_additions(struct pm_model *m, const struct pm_model_additions *
 bool pm_model_open(struct pm_model *out, const char *path,
                    const struct pm_model_additions *additions, struct pm_error *err)
 {
-    *out = (struct pm_model){.pictures = additions->pictures};
+    *out = (struct pm_model){0};
     if (pm_checkpoint_open(&out->checkpoint, path, &additions->options, err) &&
         pm_checkpoint_tokenizer(&out->tokenizer, &out->checkpoint, err) &&
         open_additions(out, additions, err))
@@ -90,7 +90,6 @@ struct loading {
     const struct pm_model *opened;
     bool only_measures;
     size_t share, shares;
-    size_t latent_height, latent_width; /* 0: any */
     struct pm_arena *memory;
 };
 
@@ -102,8 +101,6 @@ static bool load_network(struct networks *n, enum pm_network network, const stru
     component.only_measures = l->only_measures;
     component.share = l->share;
     component.shares = l->shares;
-    component.latent_height = l->latent_height;
-    component.latent_width = l->latent_width;
     struct pm_loras *loras = l->opened->loras;
     bool ok = network == PM_UNET ? pm_unet_load_from(&n->unet, &component, loras, l->memory, err)
               : network == PM_VAE
@@ -111,26 +108,6 @@ static bool load_network(struct networks *n, enum pm_network network, const stru
                   : pm_text_encoder_load_from(&n->text_encoder, &component, loras, l->memory, err);
     pm_component_close(&component);
     return ok;
-}
-
-/* What pictures of one size are to the networks. */
-static bool find_latent_size(struct loading *l, struct pm_error *err)
-{
-    const struct pm_model_pictures *pictures = &l->opened->pictures;
-    struct pm_arena memory;
-    static struct networks n; /* large */
-    if (!pictures->are_of_one_size) return true;
-    pm_arena_init(&memory, WEIGHTS_BYTES);
-    const struct loading measuring = {
-        .opened = l->opened, .only_measures = true, .memory = &memory};
-    bool ok =
-        load_network(&n, PM_UNET, &measuring, err) && load_network(&n, PM_VAE, &measuring, err);
-    pm_arena_free(&memory);
-    PM_TRY(ok);
-    size_t side = n.unet.config.sample_size, factor = n.vae.factor;
-    l->latent_height = pictures->height ? pictures->height / factor : side;
-    l->latent_width = pictures->width ? pictures->width / factor : side;
-    return true;
 }
 
 static bool check_networks(const struct networks *n, const char *path, struct pm_error *err)
@@ -147,22 +124,20 @@ static bool check_networks(const struct networks *n, const char *path, struct pm
 
 /* The networks' own structs are put where all processes find them by the first alone: the others may
  * be writing still what these point to. */
-static bool load_networks(const struct loading *loading, struct pm_error *err)
+static bool load_networks(const struct loading *l, struct pm_error *err)
 {
-    struct loading l = *loading;
     static struct networks n; /* large */
-    PM_ASSERT(l.memory->used == 0);
-    struct networks *shared = pm_arena_bytes(l.memory, sizeof *shared);
+    PM_ASSERT(l->memory->used == 0);
+    struct networks *shared = pm_arena_bytes(l->memory, sizeof *shared);
     n.fingerprint[0] = '\0';
-    PM_TRY(find_latent_size(&l, err));
-    PM_TRY(load_network(&n, PM_TEXT_ENCODER, &l, err));
-    PM_TRY(load_network(&n, PM_UNET, &l, err));
-    if (l.opened->loras) PM_TRY(pm_loras_check_all_used(l.opened->loras, err));
-    PM_TRY(load_network(&n, PM_VAE, &l, err));
-    PM_TRY(check_networks(&n, l.opened->checkpoint.path, err));
-    PM_TRY(check_tokens(&n.text_encoder, l.opened, l.memory, err));
-    if (l.share != 0) return true;
-    if (!l.only_measures) PM_TRY(fingerprint(n.fingerprint, l.opened, err));
+    PM_TRY(load_network(&n, PM_TEXT_ENCODER, l, err));
+    PM_TRY(load_network(&n, PM_UNET, l, err));
+    if (l->opened->loras) PM_TRY(pm_loras_check_all_used(l->opened->loras, err));
+    PM_TRY(load_network(&n, PM_VAE, l, err));
+    PM_TRY(check_networks(&n, l->opened->checkpoint.path, err));
+    PM_TRY(check_tokens(&n.text_encoder, l->opened, l->memory, err));
+    if (l->share != 0) return true;
+    if (!l->only_measures) PM_TRY(fingerprint(n.fingerprint, l->opened, err));
     *shared = n;
     return true;
 }

@@ -125,20 +125,9 @@ static bool load_attention(struct pm_unet_block *block, const struct pm_unet_con
                                c->groups, err, "%s.attentions.%zu", name, i);
 }
 
-/* The convolutions that follow are of this level: each is half as high and wide, rounded up, as the
- * one before. */
-static void set_level(struct pm_weights *weights, const struct pm_component *component,
-                      size_t level)
+static bool load_down(struct pm_unet *u, size_t level, struct pm_weights *weights,
+                      struct pm_error *err)
 {
-    size_t round = ((size_t)1 << level) - 1;
-    weights->height = (component->latent_height + round) >> level;
-    weights->width = (component->latent_width + round) >> level;
-}
-
-static bool load_down(struct pm_unet *u, size_t level, const struct pm_component *component,
-                      struct pm_weights *weights, struct pm_error *err)
-{
-    set_level(weights, component, level);
     const struct pm_unet_config *c = &u->config;
     struct pm_unet_block *block = &u->down[level];
     char name[48];
@@ -157,12 +146,10 @@ static bool load_down(struct pm_unet *u, size_t level, const struct pm_component
                                                 "%s.downsamplers.0.conv", name);
 }
 
-static bool load_mid(struct pm_unet *u, const struct pm_component *component,
-                     struct pm_weights *weights, struct pm_error *err)
+static bool load_mid(struct pm_unet *u, struct pm_weights *weights, struct pm_error *err)
 {
     const struct pm_unet_config *c = &u->config;
     size_t top = c->levels - 1;
-    set_level(weights, component, top);
     u->mid = (struct pm_unet_block){.layers = 2, .attends = true};
     for (size_t i = 0; i < 2; i++)
         PM_TRY(pm_resnet_load(&u->mid.resnets[i], weights, c->channels[top], c->channels[top],
@@ -178,8 +165,8 @@ static size_t skip_channels(const struct pm_unet_config *c, size_t level, size_t
     return c->channels[last && level > 0 ? level - 1 : level];
 }
 
-static bool load_up(struct pm_unet *u, size_t position, const struct pm_component *component,
-                    struct pm_weights *weights, struct pm_error *err)
+static bool load_up(struct pm_unet *u, size_t position, struct pm_weights *weights,
+                    struct pm_error *err)
 {
     const struct pm_unet_config *c = &u->config;
     struct pm_unet_block *block = &u->up[position];
@@ -187,7 +174,6 @@ static bool load_up(struct pm_unet *u, size_t position, const struct pm_componen
     size_t below = c->channels[position ? level + 1 : level];
     char name[48];
     snprintf(name, sizeof name, "up_blocks.%zu", position);
-    set_level(weights, component, level);
     block->layers = c->layers_per_block + 1;
     block->attends = c->up_attends[position];
     block->resamples = level > 0;
@@ -198,27 +184,23 @@ static bool load_up(struct pm_unet *u, size_t position, const struct pm_componen
         if (block->attends) PM_TRY(load_attention(block, c, level, i, weights, name, err));
     }
     block->resample = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
-    if (block->resamples) set_level(weights, component, level - 1);
     return !block->resamples || pm_weights_conv(&block->resample, weights, out, out, 3, err,
                                                 "%s.upsamplers.0.conv", name);
 }
 
-static bool load_weights(struct pm_unet *u, const struct pm_component *component,
-                         struct pm_weights *weights, struct pm_error *err)
+static bool load_weights(struct pm_unet *u, struct pm_weights *weights, struct pm_error *err)
 {
     const struct pm_unet_config *c = &u->config;
     size_t base = c->channels[0], time = 4 * base;
-    set_level(weights, component, 0);
     u->conv_in = u->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
     PM_TRY(pm_weights_conv(&u->conv_in, weights, base, c->in_channels, 3, err, "conv_in"));
     PM_TRY(
         pm_weights_linear(&u->time1, weights, time, base, PM_BIAS, err, "time_embedding.linear_1"));
     PM_TRY(
         pm_weights_linear(&u->time2, weights, time, time, PM_BIAS, err, "time_embedding.linear_2"));
-    for (size_t i = 0; i < c->levels; i++) PM_TRY(load_down(u, i, component, weights, err));
-    PM_TRY(load_mid(u, component, weights, err));
-    for (size_t i = 0; i < c->levels; i++) PM_TRY(load_up(u, i, component, weights, err));
-    set_level(weights, component, 0);
+    for (size_t i = 0; i < c->levels; i++) PM_TRY(load_down(u, i, weights, err));
+    PM_TRY(load_mid(u, weights, err));
+    for (size_t i = 0; i < c->levels; i++) PM_TRY(load_up(u, i, weights, err));
     PM_TRY(pm_weights_norm(&u->norm_out, weights, base, err, "conv_norm_out"));
     PM_TRY(pm_weights_conv(&u->conv_out, weights, c->out_channels, base, 3, err, "conv_out"));
     return pm_weights_check_all_used(weights, err);
@@ -233,7 +215,7 @@ bool pm_unet_load_from(struct pm_unet *out, const struct pm_component *component
     pm_weights_open(&weights, component, memory);
     weights.loras = loras;
     weights.network = PM_LORA_UNET;
-    bool ok = load_weights(out, component, &weights, err);
+    bool ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
     return ok;
 }

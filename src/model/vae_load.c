@@ -94,30 +94,16 @@ static bool load_level(struct pm_vae_level *level, struct pm_weights *weights,
         PM_TRY(pm_resnet_load(&level->resnets[i], weights, out, i ? out : in, 0, c->groups, EPS,
                               err, "%s.resnets.%zu", name, i));
     if (!level->resamples) return true;
-    if (level->resample.stride == 1) { /* of the enlarged image */
-        weights->height *= 2;
-        weights->width *= 2;
-    }
     return pm_weights_conv(&level->resample, weights, out, out, 3, err, "%s.%s.0.conv", name,
                            resampler);
 }
 
-/* The convolutions that follow are of images so many times as large as the latent. */
-static void set_scale(struct pm_weights *weights, const struct pm_component *component,
-                      size_t doublings)
-{
-    weights->height = component->latent_height << doublings;
-    weights->width = component->latent_width << doublings;
-}
-
-static bool load_encoder(struct pm_vae *vae, const struct pm_component *component,
-                         struct pm_weights *weights, struct pm_error *err)
+static bool load_encoder(struct pm_vae *vae, struct pm_weights *weights, struct pm_error *err)
 {
     const struct pm_vae_config *c = &vae->config;
     struct pm_vae_half *h = &vae->encoder;
     size_t top = c->channels[c->levels - 1];
     h->conv_in = h->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
-    set_scale(weights, component, c->levels - 1);
     PM_TRY(pm_weights_conv(&h->conv_in, weights, c->channels[0], c->in_channels, 3, err,
                            "encoder.conv_in"));
     for (size_t i = 0; i < c->levels; i++) {
@@ -126,25 +112,21 @@ static bool load_encoder(struct pm_vae *vae, const struct pm_component *componen
         h->levels[i] = (struct pm_vae_level){.layers = c->layers_per_block,
                                              .resamples = i + 1 < c->levels,
                                              .resample = {.stride = 2, .pad_after = 1}};
-        set_scale(weights, component, c->levels - 1 - i);
         PM_TRY(load_level(&h->levels[i], weights, c, c->channels[i], c->channels[i ? i - 1 : 0],
                           name, "downsamplers", err));
     }
-    set_scale(weights, component, 0);
     PM_TRY(load_middle(h, weights, c, "encoder", err));
     PM_TRY(pm_weights_norm(&h->norm_out, weights, top, err, "encoder.conv_norm_out"));
     return pm_weights_conv(&h->conv_out, weights, 2 * c->latent_channels, top, 3, err,
                            "encoder.conv_out");
 }
 
-static bool load_decoder(struct pm_vae *vae, const struct pm_component *component,
-                         struct pm_weights *weights, struct pm_error *err)
+static bool load_decoder(struct pm_vae *vae, struct pm_weights *weights, struct pm_error *err)
 {
     const struct pm_vae_config *c = &vae->config;
     struct pm_vae_half *h = &vae->decoder;
     size_t top = c->channels[c->levels - 1];
     h->conv_in = h->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
-    set_scale(weights, component, 0);
     PM_TRY(
         pm_weights_conv(&h->conv_in, weights, top, c->latent_channels, 3, err, "decoder.conv_in"));
     PM_TRY(load_middle(h, weights, c, "decoder", err));
@@ -156,25 +138,21 @@ static bool load_decoder(struct pm_vae *vae, const struct pm_component *componen
             (struct pm_vae_level){.layers = c->layers_per_block + 1,
                                   .resamples = level > 0,
                                   .resample = {.stride = 1, .pad_before = 1, .pad_after = 1}};
-        set_scale(weights, component, i);
         PM_TRY(load_level(&h->levels[i], weights, c, c->channels[level],
                           c->channels[i ? level + 1 : level], name, "upsamplers", err));
     }
-    set_scale(weights, component, c->levels - 1);
     PM_TRY(pm_weights_norm(&h->norm_out, weights, c->channels[0], err, "decoder.conv_norm_out"));
     return pm_weights_conv(&h->conv_out, weights, c->in_channels, c->channels[0], 3, err,
                            "decoder.conv_out");
 }
 
-static bool load_weights(struct pm_vae *vae, const struct pm_component *component,
-                         struct pm_weights *weights, struct pm_error *err)
+static bool load_weights(struct pm_vae *vae, struct pm_weights *weights, struct pm_error *err)
 {
     const struct pm_vae_config *c = &vae->config;
     size_t n = c->latent_channels;
     vae->quant_conv = vae->post_quant_conv = (struct pm_conv){.stride = 1};
-    PM_TRY(load_encoder(vae, component, weights, err));
-    PM_TRY(load_decoder(vae, component, weights, err));
-    set_scale(weights, component, 0);
+    PM_TRY(load_encoder(vae, weights, err));
+    PM_TRY(load_decoder(vae, weights, err));
     if (c->has_quant_conv)
         PM_TRY(pm_weights_conv(&vae->quant_conv, weights, 2 * n, 2 * n, 1, err, "quant_conv"));
     if (c->has_post_quant_conv)
@@ -190,7 +168,7 @@ bool pm_vae_load_from(struct pm_vae *out, const struct pm_component *component,
     PM_TRY(read_config(&out->config, component->config, component->path, err));
     out->factor = (size_t)1 << (out->config.levels - 1);
     pm_weights_open(&weights, component, memory);
-    bool ok = load_weights(out, component, &weights, err);
+    bool ok = load_weights(out, &weights, err);
     pm_weights_close(&weights);
     return ok;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 192, WINOGRAD_SIZE = 4 /* times the plain weights */ };
+enum { NAME_BYTES = 192 };
 static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tensor at a time */
 
 /* Write the printf-like name into a local buffer. */
@@ -203,19 +203,11 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
     NAME_FROM_ARGS(name, format);
     size_t mark = weights->scratch.used;
     const float *weight, *bias;
-    begin_turn(weights, out * in * kernel * kernel * (kernel == 3 ? WINOGRAD_SIZE : 1));
+    begin_turn(weights, out * in * kernel * kernel);
     PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
     PM_TRY(bias_named(&bias, weights, name, out, err));
-    *conv = (struct pm_conv){.in = in,
-                             .out = out,
-                             .kernel = kernel,
-                             .stride = conv->stride,
-                             .pad_before = conv->pad_before,
-                             .pad_after = conv->pad_after,
-                             .bias = bias,
-                             .only_height = weights->height,
-                             .only_width = weights->width};
-    pm_conv_fill(conv, weights->skips ? NULL : weight, weights->memory);
+    *conv = pm_conv_pack(weights->skips ? NULL : weight, bias, out, in, kernel, conv->stride,
+                         conv->pad_before, conv->pad_after, weights->memory);
     weights->scratch.used = mark;
     return true;
 }

@@ -131,7 +131,7 @@ static void check_convolution(const size_t c[9], bool winograd)
         .batch = c[6],
         .height = c[7],
         .width = c[8]};
-    if (!winograd) v.conv.winograd = NULL;
+    v.conv.by_winograd = v.conv.by_winograd && winograd;
     size_t out = ((c[7] + pads - c[2]) / c[3] + 1) * ((c[8] + pads - c[2]) / c[3] + 1) * c[1];
     check_gradient(&(struct gradient_case){.plain = plain_convolution,
                                            .plain_backward = plain_convolution_backward,

@@ -49,19 +49,11 @@ struct pm_linear {
 struct pm_conv {
     size_t in, out, kernel; /* channels, channels, side */
     size_t stride;
-    size_t pad_before, pad_after;   /* zeros above and left, below and right */
-    const float *packed;            /* [kernel*kernel*in → out] as a matrix; see pack.h */
-    const float *winograd;          /* the same, transformed, or NULL where that does not pay */
-    const float *bias;              /* [out], or NULL */
-    size_t only_height, only_width; /* of the images that it is packed for; 0: any. Then it has only
-                                       one of the two forms, the one that these take */
+    size_t pad_before, pad_after; /* zeros above and left, below and right */
+    const float *packed;          /* [kernel*kernel*in → out] as a matrix; see pack.h */
+    const float *bias;            /* [out], or NULL */
+    bool by_winograd;             /* images that are large enough */
 };
-
-/** Is the convolution packed for images of this size? */
-static inline bool pm_conv_takes(const struct pm_conv *conv, size_t height, size_t width)
-{
-    return conv->only_height == 0 || (conv->only_height == height && conv->only_width == width);
-}
 
 /** Attention over B samples of H heads. Rows of q and out are tokens of H*D floats, head after
  *  head; strides are floats from token to token, so that q, k and v may lie in one fused buffer.

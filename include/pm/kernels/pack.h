@@ -21,15 +21,7 @@ void pm_pack(float *packed, const float *b, size_t k, size_t n, size_t row_strid
 struct pm_linear pm_linear_pack(const float *weight, const float *bias, size_t out, size_t in,
                                 struct pm_arena *memory);
 
-/** Pack torch's Conv2d. For a 3x3 of stride 1 and padding 1 over 16 channels or more there is
- *  Winograd's form: three times as fast, and four times as large as the plain one, which small
- *  images take; both are made, unless the size of the images is known.
- *  @param conv    its sizes, stride, paddings and bias are set, and the size of the images or 0;
- *                 the rest is filled in
- *  @param weight  [out, in, kernel, kernel], or NULL as above */
-void pm_conv_fill(struct pm_conv *conv, const float *weight, struct pm_arena *memory);
-
-/** The same for images of any size. */
+/** Pack torch's Conv2d. @param weight  [out, in, kernel, kernel], or NULL as above */
 struct pm_conv pm_conv_pack(const float *weight, const float *bias, size_t out, size_t in,
                             size_t kernel, size_t stride, size_t pad_before, size_t pad_after,
                             struct pm_arena *memory);

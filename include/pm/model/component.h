@@ -7,11 +7,9 @@
 enum pm_network { PM_UNET, PM_VAE, PM_TEXT_ENCODER, PM_NETWORKS };
 
 struct pm_component {
-    char *path;                         /* owned: what messages about the config begin with */
-    json_t *config;                     /* owned */
-    struct pm_tensor_set set;           /* owned; names as in the diffusers layout */
-    size_t latent_height, latent_width; /* the only size that it is loaded for, which takes less
-                                           memory; 0: any */
+    char *path;               /* owned: what messages about the config begin with */
+    json_t *config;           /* owned */
+    struct pm_tensor_set set; /* owned; names as in the diffusers layout */
     size_t share,
         shares;         /* which part of the weights is to be written, so that several processes can
                              load one network into memory that they share; 0, 0: all */

@@ -10,17 +10,9 @@
 #include "pm/model/unet.h"
 #include "pm/model/vae.h"
 
-/** Of which pictures the model is to be. A convolution has two forms, for small images and for others; where
- *  all pictures are of one size, only the one that they take is kept. The results are the same. */
-struct pm_model_pictures {
-    bool are_of_one_size;
-    size_t height, width; /* pixels; 0: as the model was trained */
-};
-
 /** What comes to a checkpoint from elsewhere. All borrowed for the calls that take it. */
 struct pm_model_additions {
     struct pm_checkpoint_options options;
-    struct pm_model_pictures pictures;
     const struct pm_lora_file *loras; /* [lora_count], added in this order */
     size_t lora_count;
     const struct pm_embedding_file *embeddings; /* [embedding_count] */
@@ -28,8 +20,7 @@ struct pm_model_additions {
 };
 
 struct pm_model {
-    struct pm_checkpoint checkpoint; /* owned */
-    struct pm_model_pictures pictures;
+    struct pm_checkpoint checkpoint;  /* owned */
     struct pm_tokenizer *tokenizer;   /* owned */
     struct pm_loras *loras;           /* owned; NULL: none */
     struct pm_embeddings *embeddings; /* owned; NULL: none. Their words are the tokenizer's */

@@ -24,7 +24,6 @@ struct pm_weights {
     const struct pm_component *component; /* borrowed */
     bool skips;                      /* what is asked for now is not for this process to write */
     size_t turns[PM_WEIGHTS_SHARES]; /* numbers that fell to each share so far */
-    size_t height, width;            /* of the images of the convolutions that follow; 0: any */
     struct pm_loras *loras;          /* borrowed: added to every tensor as it is read; NULL: none */
     enum pm_lora_network network;    /* whose layers of them are these */
 };
@@ -67,7 +66,7 @@ PM_MUST_CHECK bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_w
                                            const char *format, ...) PM_NAME_FORMAT(8, 9);
 
 /** "<name>.weight" [out, in, kernel, kernel] and "<name>.bias"; stride and padding are read from
- *  @p conv, where the caller has set them, and for which images from weights->height and width. */
+ *  @p conv, where the caller has set them. */
 PM_MUST_CHECK bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t out,
                                    size_t in, size_t kernel, struct pm_error *err,
                                    const char *format, ...) PM_NAME_FORMAT(7, 8);

@@ -110,7 +110,6 @@ void PM_ISA_NAME(conv)(float *out, const float *x, const struct pm_conv *conv,
 {
     size_t mark = scratch->used, pads = conv->pad_before + conv->pad_after;
     PM_ASSERT(height + pads >= conv->kernel && width + pads >= conv->kernel);
-    PM_ASSERT(pm_conv_takes(conv, height, width));
     size_t out_height = (height + pads - conv->kernel) / conv->stride + 1;
     size_t out_width = (width + pads - conv->kernel) / conv->stride + 1;
     const float *bias = conv->bias;
@@ -125,7 +124,7 @@ void PM_ISA_NAME(conv)(float *out, const float *x, const struct pm_conv *conv,
                      .width = width,
                      .out_width = out_width,
                      .pixels = out_height * out_width};
-    if (conv->winograd && winograd_pays(height, width))
+    if (conv->by_winograd && winograd_pays(height, width))
         pm_conv_winograd(out, x, conv, bias, t.bias_stride, residual, batch, height, width,
                          scratch);
     else if (conv->kernel == 1 && conv->stride == 1 && pads == 0)
@@ -180,7 +179,6 @@ void PM_ISA_NAME(conv_backward)(float *grad_x, const float *grad_out, const stru
 {
     size_t mark = scratch->used, pads = conv->pad_before + conv->pad_after;
     PM_ASSERT(height + pads >= conv->kernel && width + pads >= conv->kernel);
-    PM_ASSERT(pm_conv_takes(conv, height, width));
     size_t out_height = (height + pads - conv->kernel) / conv->stride + 1;
     size_t out_width = (width + pads - conv->kernel) / conv->stride + 1;
     struct task t = {.conv = conv,
@@ -188,7 +186,7 @@ void PM_ISA_NAME(conv_backward)(float *grad_x, const float *grad_out, const stru
                      .width = width,
                      .out_width = out_width,
                      .pixels = out_height * out_width};
-    if (conv->winograd && winograd_pays(height, width))
+    if (conv->by_winograd && winograd_pays(height, width))
         pm_conv_winograd_backward(grad_x, grad_out, conv, batch, height, width, scratch);
     else if (conv->kernel == 1 && conv->stride == 1 && pads == 0)
         pm_gemm_backward(grad_x, conv->in, grad_out, conv->out, conv->packed, batch * t.pixels,

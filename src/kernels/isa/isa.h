@@ -60,7 +60,7 @@ void pm_gemm_turned(float *grad_a, size_t grad_a_stride, const float *grad_c, si
                     const float *packed_b, size_t panel_floats, size_t m, size_t n, size_t k,
                     const struct pm_epilogue *epilogue);
 
-/** conv of a 3x3 of stride 1 and padding 1 that has conv->winograd. @param bias  [B, N] with
+/** conv of a 3x3 of stride 1 and padding 1 of which conv->by_winograd. @param bias  [B, N] with
  *  bias_stride N, [N] with bias_stride 0, or NULL */
 void pm_conv_winograd(float *out, const float *x, const struct pm_conv *conv, const float *bias,
                       size_t bias_stride, const float *residual, size_t batch, size_t height,

@@ -13,8 +13,21 @@ enum {
     WINOGRAD_IN = 6,  /* pixels of a side of a tile that are read */
     WINOGRAD_OUT = 4, /* and written */
     WINOGRAD_LEAST_PIXELS = 16,
-    WINOGRAD_POSITIONS = 36 /* products of a tile, each a matrix product over channels */
+    WINOGRAD_POSITIONS = 36, /* products of a tile, each a matrix product over channels */
+
+    /* What is in memory at once; tuned for a second cache of 1 MB. */
+    WINOGRAD_MOST_TILES = 72,
+    WINOGRAD_CUT = 32, /* channels whose transformed filters are made at once */
+    WINOGRAD_MOST_COLUMNS = 128,
+    WINOGRAD_SKEW = 16 /* floats that keep the 36 matrices out of each other's cache sets */
 };
+
+/** Tiles of the largest of the chunks into which they are cut evenly. */
+static inline size_t winograd_chunk_tiles(size_t all)
+{
+    size_t chunks = (all + WINOGRAD_MOST_TILES - 1) / WINOGRAD_MOST_TILES;
+    return (all + chunks - 1) / chunks;
+}
 
 static inline size_t winograd_tiles(size_t height, size_t width)
 {
