@@ -35,9 +35,10 @@ endif
 # The kernels are compiled once for each instruction set; the program chooses at start.
 MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null || gcc -dumpmachine 2>/dev/null)
 ifneq ($(filter x86_64%,$(MACHINE)),)
-ISAS       := baseline avx2 avx512
+ISAS       := baseline avx2 avx512 avx512bf16
 ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 else
 ISAS       := baseline
 endif

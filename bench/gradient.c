@@ -60,7 +60,7 @@ static struct pm_linear linear(struct source *s, size_t out, size_t in)
 {
     s->scratch.used = 0;
     return pm_linear_pack(random_floats(&s->scratch, out * in, 0.0f, 1.0f / (float)in),
-                          random_floats(s->memory, out, 0.0f, 0.01f), out, in, s->memory);
+                          random_floats(s->memory, out, 0.0f, 0.01f), out, in, PM_FP32, s->memory);
 }
 
 static struct pm_conv conv(struct source *s, size_t out, size_t in, size_t kernel, size_t stride)
@@ -69,7 +69,7 @@ static struct pm_conv conv(struct source *s, size_t out, size_t in, size_t kerne
     s->scratch.used = 0;
     return pm_conv_pack(random_floats(&s->scratch, out * n, 0.0f, 1.0f / (float)n),
                         random_floats(s->memory, out, 0.0f, 0.01f), out, in, kernel, stride, pad,
-                        pad, s->memory);
+                        pad, PM_FP32, s->memory);
 }
 
 static struct pm_norm norm(struct source *s, size_t channels)

@@ -23,6 +23,7 @@ struct job {
     struct pm_arena *scratch;
     float *out;
     const float *a, *b, *packed;
+    const uint16_t *rounded;
     size_t m, n, k;
     const struct pm_conv *conv;
     size_t batch, side;
@@ -67,6 +68,11 @@ static void run_gemm(const struct job *j)
     j->kernels->gemm(j->out, j->n, j->a, j->k, j->packed, j->m, j->n, j->k, NULL);
 }
 
+static void run_gemm_bf16(const struct job *j)
+{
+    j->kernels->gemm_bf16(j->out, j->n, j->a, j->k, j->rounded, j->m, j->n, j->k, NULL, j->scratch);
+}
+
 static void run_openblas(const struct job *j)
 {
     int m = (int)j->m, n = (int)j->n, k = (int)j->k;
@@ -93,8 +99,13 @@ static void bench_gemm(struct job job, size_t m, size_t n, size_t k)
     double ours = seconds(&job);
     job.run = run_openblas;
     double theirs = seconds(&job);
-    printf("%6zu %6zu %6zu  %8.1f  %8.1f  %5.2f\n", m, n, k, flops / ours / 1e9,
-           flops / theirs / 1e9, theirs / ours);
+    uint16_t *rounded = pm_arena_bytes(arena, pm_packed_bf16_numbers(k, n) * sizeof *rounded);
+    pm_pack_bf16(rounded, b, k, n, n, 1);
+    job.rounded = rounded;
+    job.run = run_gemm_bf16;
+    double bf16 = seconds(&job);
+    printf("%6zu %6zu %6zu  %8.1f  %8.1f  %5.2f  %8.1f\n", m, n, k, flops / ours / 1e9,
+           flops / theirs / 1e9, theirs / ours, flops / bf16 / 1e9);
     arena->used = mark;
 }
 
@@ -108,7 +119,7 @@ static void bench_conv(struct job job, size_t side, size_t in, size_t out)
     struct pm_arena *arena = job.scratch;
     size_t mark = arena->used, pixels = job.batch * side * side;
     float *weight = random_floats(arena, out * in * 9);
-    struct pm_conv winograd = pm_conv_pack(weight, NULL, out, in, 3, 1, 1, 1, arena);
+    struct pm_conv winograd = pm_conv_pack(weight, NULL, out, in, 3, 1, 1, 1, PM_FP32, arena);
     struct pm_conv direct = winograd;
     direct.by_winograd = false;
     job.out = pm_arena_floats(arena, pixels * out);
@@ -120,8 +131,11 @@ static void bench_conv(struct job job, size_t side, size_t in, size_t out)
     double plain = seconds(&job);
     job.conv = &winograd;
     double fast = seconds(&job);
-    printf("%2zux%-3zu %6zu %6zu  %8.1f  %8.1f  %5.2f  %8.3f ms\n", side, side, in, out,
-           flops / plain / 1e9, flops / fast / 1e9, plain / fast, fast * 1e3);
+    struct pm_conv rounded = pm_conv_pack(weight, NULL, out, in, 3, 1, 1, 1, PM_BF16, arena);
+    job.conv = &rounded;
+    double bf16 = seconds(&job);
+    printf("%2zux%-3zu %6zu %6zu  %8.1f  %8.1f  %5.2f  %8.1f\n", side, side, in, out,
+           flops / plain / 1e9, flops / fast / 1e9, plain / fast, flops / bf16 / 1e9);
     arena->used = mark;
 }
 
@@ -151,9 +165,11 @@ static void bench_attention(struct job job, size_t heads, size_t head_size, size
                                             .scale = 0.2f};
     job.run = run_attention;
     double took = seconds(&job);
+    job.shape.precision = PM_BF16;
+    double bf16 = seconds(&job);
     double flops = 4.0 * (double)(job.batch * queries * keys) * (double)width;
-    printf("%6zu %6zu %6zu %6zu  %8.1f  %8.3f ms\n", heads, head_size, queries, keys,
-           flops / took / 1e9, took * 1e3);
+    printf("%6zu %6zu %6zu %6zu  %8.1f  %8.1f\n", heads, head_size, queries, keys,
+           flops / took / 1e9, flops / bf16 / 1e9);
     arena->used = mark;
 }
 
@@ -213,7 +229,7 @@ int main(int argc, char **argv)
                                          {1024, 192, 1728},  {4, 256, 64},     {4096, 320, 320},
                                          {4096, 2560, 320},  {4096, 640, 640}, {4096, 1280, 1280},
                                          {1024, 1280, 1280}, {256, 1280, 1280}};
-    printf("\nproducts, GFLOP/s\n     m      n      k      ours  OpenBLAS  ratio\n");
+    printf("\nproducts, GFLOP/s\n     m      n      k      ours  OpenBLAS  ratio  bfloat16\n");
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         bench_gemm(job, products[i][0], products[i][1], products[i][2]);
 
@@ -222,7 +238,7 @@ int main(int argc, char **argv)
         {16, 320, 128}, {8, 128, 192},  {8, 192, 192},  {8, 384, 192},    {32, 4, 64},
         {32, 64, 4},    {64, 320, 320}, {32, 640, 640}, {16, 1280, 1280}, {8, 1280, 1280}};
     printf("\n3x3 convolutions of 4 images, GFLOP/s of the direct form\n"
-           "image      in    out    direct  Winograd  ratio\n");
+           "image      in    out    direct  Winograd  ratio  bfloat16\n");
     for (size_t i = 0; i < sizeof convolutions / sizeof *convolutions; i++)
         bench_conv(job, convolutions[i][0], convolutions[i][1], convolutions[i][2]);
 
@@ -230,7 +246,7 @@ int main(int argc, char **argv)
         {4, 32, 256, 256},   {4, 32, 256, 77},  {4, 48, 64, 64},     {4, 48, 64, 77},
         {8, 40, 4096, 4096}, {8, 40, 4096, 77}, {8, 80, 1024, 1024}, {8, 160, 256, 256}};
     printf("\nattention, 4 samples, GFLOP/s of the two products\n"
-           " heads   size  query   keys      ours\n");
+           " heads   size  query   keys      ours  bfloat16\n");
     for (size_t i = 0; i < sizeof attentions / sizeof *attentions; i++)
         bench_attention(job, attentions[i][0], attentions[i][1], attentions[i][2],
                         attentions[i][3]);

@@ -8,7 +8,7 @@
 extern const struct pm_kernels pm_kernels_baseline;
 
 #ifdef __x86_64__
-extern const struct pm_kernels pm_kernels_avx2, pm_kernels_avx512;
+extern const struct pm_kernels pm_kernels_avx2, pm_kernels_avx512, pm_kernels_avx512bf16;
 
 static bool cpu_has_avx2(void)
 {
@@ -21,6 +21,11 @@ static bool cpu_has_avx512(void)
     return cpu_has_avx2() && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
+}
+
+static bool cpu_has_avx512bf16(void)
+{
+    return cpu_has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 #endif
 
@@ -35,6 +40,7 @@ static const struct {
     bool (*cpu_has)(void);
 } sets[] = {
 #ifdef __x86_64__
+    {&pm_kernels_avx512bf16, cpu_has_avx512bf16},
     {&pm_kernels_avx512, cpu_has_avx512},
     {&pm_kernels_avx2, cpu_has_avx2},
 #endif
@@ -57,7 +63,8 @@ static const struct pm_kernels *choose(void)
     if (asked && *asked) {
         while (first < count && strcmp(sets[first].kernels->isa, asked) != 0) first++;
         if (first == count)
-            pm_die("PROMPTMILL_ISA is \"%s\": it can be avx512, avx2 or baseline, and this program "
+            pm_die("PROMPTMILL_ISA is \"%s\": it can be avx512bf16, avx512, avx2 or baseline, and "
+                   "this program "
                    "has \"%s\" at best",
                    asked, sets[0].kernels->isa);
     }

@@ -28,7 +28,7 @@ static bool open_additions(struct pm_model *m, const struct pm_model_additions *
 bool pm_model_open(struct pm_model *out, const char *path,
                    const struct pm_model_additions *additions, struct pm_error *err)
 {
-    *out = (struct pm_model){0};
+    *out = (struct pm_model){.precision = additions->precision};
     if (pm_checkpoint_open(&out->checkpoint, path, &additions->options, err) &&
         pm_checkpoint_tokenizer(&out->tokenizer, &out->checkpoint, err) &&
         open_additions(out, additions, err))
@@ -101,6 +101,7 @@ static bool load_network(struct networks *n, enum pm_network network, const stru
     component.only_measures = l->only_measures;
     component.share = l->share;
     component.shares = l->shares;
+    component.precision = network == PM_UNET ? l->opened->precision : PM_FP32;
     struct pm_loras *loras = l->opened->loras;
     bool ok = network == PM_UNET ? pm_unet_load_from(&n->unet, &component, loras, l->memory, err)
               : network == PM_VAE

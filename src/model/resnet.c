@@ -29,9 +29,12 @@ bool pm_resnet_load(struct pm_resnet *resnet, struct pm_weights *weights, size_t
     PM_TRY(pm_weights_conv(&resnet->conv1, weights, out, in, 3, err, "%s.conv1", name));
     PM_TRY(pm_weights_norm(&resnet->norm2, weights, out, err, "%s.norm2", name));
     PM_TRY(pm_weights_conv(&resnet->conv2, weights, out, out, 3, err, "%s.conv2", name));
+    enum pm_precision precision = weights->precision;
+    weights->precision = PM_FP32; /* it is the same for all pixels */
     if (resnet->has_time)
         PM_TRY(pm_weights_linear(&resnet->time, weights, out, time_channels, PM_BIAS, err,
                                  "%s.time_emb_proj", name));
+    weights->precision = precision;
     if (resnet->has_shortcut)
         PM_TRY(
             pm_weights_conv(&resnet->shortcut, weights, out, in, 1, err, "%s.conv_shortcut", name));
@@ -50,7 +53,7 @@ void pm_resnet_forward(float *y, float *middle, const float *x, const struct pm_
     float *time_bias = NULL;
     if (r->has_time) {
         time_bias = pm_arena_floats(scratch, batch * r->out);
-        pm_linear_forward(time_bias, time, &r->time, batch, PM_IDENTITY, NULL);
+        pm_linear_forward(time_bias, time, &r->time, batch, PM_IDENTITY, NULL, scratch);
     }
     k->group_norm(normed, x, r->norm1.gamma, r->norm1.beta, batch, pixels, r->in, r->groups, r->eps,
                   PM_SILU, scratch);

@@ -131,13 +131,13 @@ static void layer_forward(float *x, const struct pm_text_encoder *e,
                                        .causal = true};
     shape.scale = 1.0f / sqrtf((float)shape.head_size);
     k->layer_norm(normed, x, layer->norm1.gamma, layer->norm1.beta, rows, c, e->eps);
-    pm_linear_forward(qkv, normed, &layer->qkv, rows, PM_IDENTITY, NULL);
+    pm_linear_forward(qkv, normed, &layer->qkv, rows, PM_IDENTITY, NULL, scratch);
     k->attention(normed, qkv, qkv + c, qkv + 2 * c, &shape, scratch);
-    pm_linear_forward(x, normed, &layer->out, rows, PM_IDENTITY, x);
+    pm_linear_forward(x, normed, &layer->out, rows, PM_IDENTITY, x, scratch);
 
     k->layer_norm(normed, x, layer->norm2.gamma, layer->norm2.beta, rows, c, e->eps);
-    pm_linear_forward(feed, normed, &layer->feed_in, rows, e->activation, NULL);
-    pm_linear_forward(x, feed, &layer->feed_out, rows, PM_IDENTITY, x);
+    pm_linear_forward(feed, normed, &layer->feed_in, rows, e->activation, NULL, scratch);
+    pm_linear_forward(x, feed, &layer->feed_out, rows, PM_IDENTITY, x, scratch);
     scratch->used = mark;
 }
 

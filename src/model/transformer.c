@@ -42,7 +42,8 @@ bool pm_transformer_load(struct pm_transformer *t, struct pm_weights *weights, s
                                  .context_channels = context_channels,
                                  .heads = heads,
                                  .groups = groups,
-                                 .depth = depth};
+                                 .depth = depth,
+                                 .precision = weights->precision};
     if (heads == 0 || channels % heads != 0)
         return pm_fail(err, PM_E_FORMAT, "%s: %zu channels cannot be split into %zu heads",
                        weights->set->path, channels, heads);
@@ -60,12 +61,12 @@ bool pm_transformer_load(struct pm_transformer *t, struct pm_weights *weights, s
 }
 
 void pm_transformer_context(float *kv, const struct pm_transformer *t, const float *context,
-                            size_t batch, size_t tokens)
+                            size_t batch, size_t tokens, struct pm_arena *scratch)
 {
     size_t rows = batch * tokens;
     for (size_t i = 0; i < t->depth; i++)
         pm_linear_forward(kv + i * rows * 2 * t->channels, context, &t->blocks[i].cross_kv, rows,
-                          PM_IDENTITY, NULL);
+                          PM_IDENTITY, NULL, scratch);
 }
 
 /* Attention of the samples [first, first + count), whose maps the hook does or does not see. */
@@ -123,9 +124,9 @@ static void feed_forward(float *x, const struct pm_transformer_block *b, size_t 
         size_t count = rows - first < PM_FEED_ROWS ? rows - first : PM_FEED_ROWS;
         float *part = x + first * c;
         k->layer_norm(normed, part, b->norm3.gamma, b->norm3.beta, count, c, PM_LAYER_NORM_EPS);
-        pm_linear_forward(wide, normed, &b->feed_in, count, PM_IDENTITY, NULL);
+        pm_linear_forward(wide, normed, &b->feed_in, count, PM_IDENTITY, NULL, scratch);
         k->geglu(gated, wide, count, 4 * c);
-        pm_linear_forward(part, gated, &b->feed_out, count, PM_IDENTITY, part);
+        pm_linear_forward(part, gated, &b->feed_out, count, PM_IDENTITY, part, scratch);
     }
     scratch->used = mark;
 }
@@ -145,6 +146,7 @@ struct pm_attention_shape pm_transformer_attention(const struct pm_transformer *
         .v_stride = tokens ? 2 * c : 3 * c,
         .out_stride = c,
         .scale = 1.0f / sqrtf((float)head_size),
+        .precision = t->precision,
     };
     return shape;
 }
@@ -171,18 +173,18 @@ static void block_forward(float *x, const struct pm_transformer_block_record *re
     struct pm_attention_shape self = pm_transformer_attention(t, batch, pixels, 0);
     keep(record->before_self, x, rows * c);
     k->layer_norm(normed, x, b->norm1.gamma, b->norm1.beta, rows, c, PM_LAYER_NORM_EPS);
-    pm_linear_forward(qkv, normed, &b->self_qkv, rows, PM_IDENTITY, NULL);
+    pm_linear_forward(qkv, normed, &b->self_qkv, rows, PM_IDENTITY, NULL, scratch);
     site->is_cross = false;
     observed_attention(attended, qkv, qkv + c, qkv + 2 * c, &self, hook, site, scratch);
-    pm_linear_forward(x, attended, &b->self_out, rows, PM_IDENTITY, x);
+    pm_linear_forward(x, attended, &b->self_out, rows, PM_IDENTITY, x, scratch);
 
     struct pm_attention_shape cross = pm_transformer_attention(t, batch, pixels, tokens);
     keep(record->before_cross, x, rows * c);
     k->layer_norm(normed, x, b->norm2.gamma, b->norm2.beta, rows, c, PM_LAYER_NORM_EPS);
-    pm_linear_forward(q, normed, &b->cross_q, rows, PM_IDENTITY, NULL);
+    pm_linear_forward(q, normed, &b->cross_q, rows, PM_IDENTITY, NULL, scratch);
     site->is_cross = true;
     observed_attention(attended, q, kv, kv + c, &cross, hook, site, scratch);
-    pm_linear_forward(x, attended, &b->cross_out, rows, PM_IDENTITY, x);
+    pm_linear_forward(x, attended, &b->cross_out, rows, PM_IDENTITY, x, scratch);
 
     keep(record->before_feed, x, rows * c);
     feed_forward(x, b, rows, c, scratch);
@@ -227,11 +229,11 @@ void pm_transformer_forward(float *x, struct pm_transformer_record *record,
     site->samples = hook ? hook->samples : 0;
     pm_kernels()->group_norm(normed, x, t->norm.gamma, t->norm.beta, batch, pixels, t->channels,
                              t->groups, PM_GROUP_NORM_EPS, PM_IDENTITY, scratch);
-    pm_linear_forward(h, normed, &t->proj_in, rows, PM_IDENTITY, NULL);
+    pm_linear_forward(h, normed, &t->proj_in, rows, PM_IDENTITY, NULL, scratch);
     for (size_t i = 0; i < t->depth; i++)
         block_forward(h, record ? &record->blocks[i] : &nowhere, t, &t->blocks[i],
                       kv + i * batch * tokens * 2 * t->channels, batch, pixels, tokens, hook, site,
                       scratch);
-    pm_linear_forward(x, h, &t->proj_out, rows, PM_IDENTITY, x);
+    pm_linear_forward(x, h, &t->proj_out, rows, PM_IDENTITY, x, scratch);
     scratch->used = mark;
 }

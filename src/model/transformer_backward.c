@@ -25,7 +25,7 @@ static void feed_backward(float *grad, const struct pm_transformer_block *b, con
         const float *part = x + first * c;
         float *grad_part = grad + first * c;
         k->layer_norm(normed, part, b->norm3.gamma, b->norm3.beta, count, c, PM_LAYER_NORM_EPS);
-        pm_linear_forward(wide, normed, &b->feed_in, count, PM_IDENTITY, NULL);
+        pm_linear_forward(wide, normed, &b->feed_in, count, PM_IDENTITY, NULL, w->scratch);
         pm_linear_backward(gated, grad_part, &b->feed_out, count, NULL);
         k->geglu_backward(wide, gated, wide, count, 4 * c);
         pm_linear_backward(normed, wide, &b->feed_in, count, NULL);

@@ -90,6 +90,7 @@ struct context_builder {
     size_t batch, tokens;
     float *kv; /* NULL: only measure */
     size_t floats;
+    struct pm_arena *arena;
 };
 
 static void append_context(void *self, const struct pm_transformer *t, enum pm_unet_place place,
@@ -98,7 +99,8 @@ static void append_context(void *self, const struct pm_transformer *t, enum pm_u
     (void)place;
     (void)level;
     struct context_builder *b = self;
-    if (b->kv) pm_transformer_context(b->kv + b->floats, t, b->context, b->batch, b->tokens);
+    if (b->kv)
+        pm_transformer_context(b->kv + b->floats, t, b->context, b->batch, b->tokens, b->arena);
     b->floats += t->depth * b->batch * b->tokens * 2 * t->channels;
 }
 
@@ -110,7 +112,8 @@ struct pm_unet_context pm_unet_context_make(const struct pm_unet *unet, const fl
     struct context_builder build = {.context = context,
                                     .batch = batch,
                                     .tokens = tokens,
-                                    .kv = pm_arena_floats(arena, measure.floats)};
+                                    .kv = pm_arena_floats(arena, measure.floats),
+                                    .arena = arena};
     for_each_transformer(unet, append_context, &build);
     return (struct pm_unet_context){.batch = batch, .tokens = tokens, .kv = build.kv};
 }
@@ -136,8 +139,8 @@ static void embed_time(struct pass *p, float timestep)
         wave[i] = u->config.flip_sin_to_cos ? cosf(angle) : sinf(angle);
         wave[half + i] = u->config.flip_sin_to_cos ? sinf(angle) : cosf(angle);
     }
-    pm_linear_forward(hidden, wave, &u->time1, 1, PM_SILU, NULL);
-    pm_linear_forward(time, hidden, &u->time2, 1, PM_IDENTITY, NULL);
+    pm_linear_forward(hidden, wave, &u->time1, 1, PM_SILU, NULL, p->scratch);
+    pm_linear_forward(time, hidden, &u->time2, 1, PM_IDENTITY, NULL, p->scratch);
     if (p->hook && p->hook->on_feature)
         p->hook->on_feature(p->hook->self, "time_embedding", time, 1, 1, 1, u->time2.out);
     pm_kernels()->activate(time, time, u->time2.out, PM_SILU);

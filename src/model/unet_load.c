@@ -192,16 +192,21 @@ static bool load_weights(struct pm_unet *u, struct pm_weights *weights, struct p
 {
     const struct pm_unet_config *c = &u->config;
     size_t base = c->channels[0], time = 4 * base;
+    enum pm_precision precision = weights->precision;
     u->conv_in = u->conv_out = (struct pm_conv){.stride = 1, .pad_before = 1, .pad_after = 1};
+    /* What is little work and goes into every layer, or comes out of the last one, stays float32. */
+    weights->precision = PM_FP32;
     PM_TRY(pm_weights_conv(&u->conv_in, weights, base, c->in_channels, 3, err, "conv_in"));
     PM_TRY(
         pm_weights_linear(&u->time1, weights, time, base, PM_BIAS, err, "time_embedding.linear_1"));
     PM_TRY(
         pm_weights_linear(&u->time2, weights, time, time, PM_BIAS, err, "time_embedding.linear_2"));
+    weights->precision = precision;
     for (size_t i = 0; i < c->levels; i++) PM_TRY(load_down(u, i, weights, err));
     PM_TRY(load_mid(u, weights, err));
     for (size_t i = 0; i < c->levels; i++) PM_TRY(load_up(u, i, weights, err));
     PM_TRY(pm_weights_norm(&u->norm_out, weights, base, err, "conv_norm_out"));
+    weights->precision = PM_FP32;
     PM_TRY(pm_weights_conv(&u->conv_out, weights, c->out_channels, base, 3, err, "conv_out"));
     return pm_weights_check_all_used(weights, err);
 }

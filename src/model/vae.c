@@ -58,9 +58,9 @@ static void run_attention(struct feature f, const struct pm_vae_attention *a, si
                                        .scale = 1.0f / sqrtf((float)c)};
     k->group_norm(normed, f.x, a->norm.gamma, a->norm.beta, batch, pixels, c, groups, EPS,
                   PM_IDENTITY, scratch);
-    pm_linear_forward(qkv, normed, &a->qkv, batch * pixels, PM_IDENTITY, NULL);
+    pm_linear_forward(qkv, normed, &a->qkv, batch * pixels, PM_IDENTITY, NULL, scratch);
     k->attention(normed, qkv, qkv + c, qkv + 2 * c, &shape, scratch);
-    pm_linear_forward(f.x, normed, &a->out, batch * pixels, PM_IDENTITY, f.x);
+    pm_linear_forward(f.x, normed, &a->out, batch * pixels, PM_IDENTITY, f.x, scratch);
     scratch->used = mark;
 }
 

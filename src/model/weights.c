@@ -26,7 +26,10 @@ static const size_t SCRATCH_BYTES = (size_t)8 << 30; /* address space; one tenso
 void pm_weights_open(struct pm_weights *out, const struct pm_component *component,
                      struct pm_arena *memory)
 {
-    *out = (struct pm_weights){.set = &component->set, .memory = memory, .component = component};
+    *out = (struct pm_weights){.set = &component->set,
+                               .memory = memory,
+                               .component = component,
+                               .precision = component->precision};
     out->used = calloc(out->set->count + 1, sizeof *out->used);
     if (!out->used) pm_die("no memory to read %s", out->set->path);
     pm_arena_init(&out->scratch, SCRATCH_BYTES);
@@ -163,7 +166,8 @@ bool pm_weights_linear(struct pm_linear *linear, struct pm_weights *weights, siz
     begin_turn(weights, out * in);
     PM_TRY(weight_named(&weight, weights, name, 2, (size_t[]){out, in}, err));
     if (bias == PM_BIAS) PM_TRY(bias_named(&bias_values, weights, name, out, err));
-    *linear = pm_linear_pack(weights->skips ? NULL : weight, bias_values, out, in, weights->memory);
+    *linear = pm_linear_pack(weights->skips ? NULL : weight, bias_values, out, in,
+                             weights->precision, weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -192,7 +196,7 @@ bool pm_weights_fused_linear(struct pm_linear *linear, struct pm_weights *weight
         if (!weights->skips) memcpy(all_biases + i * out_each, one, out_each * sizeof *one);
     }
     *linear = pm_linear_pack(weights->skips ? NULL : all, all_biases, count * out_each, in,
-                             weights->memory);
+                             weights->precision, weights->memory);
     weights->scratch.used = mark;
     return true;
 }
@@ -207,7 +211,7 @@ bool pm_weights_conv(struct pm_conv *conv, struct pm_weights *weights, size_t ou
     PM_TRY(weight_named(&weight, weights, name, 4, (size_t[]){out, in, kernel, kernel}, err));
     PM_TRY(bias_named(&bias, weights, name, out, err));
     *conv = pm_conv_pack(weights->skips ? NULL : weight, bias, out, in, kernel, conv->stride,
-                         conv->pad_before, conv->pad_after, weights->memory);
+                         conv->pad_before, conv->pad_after, weights->precision, weights->memory);
     weights->scratch.used = mark;
     return true;
 }

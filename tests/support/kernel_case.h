@@ -23,8 +23,11 @@ struct kernel_case {
 };
 
 /** On every instruction set: within the bound, the same bits from one thread and from two, and
- *  from avx2 and avx512. Fails the running test otherwise. */
+ *  from all sets that have fused multiply-adds. Fails the running test otherwise. */
 void check_on_every_isa(const struct kernel_case *c);
+
+/** The same of bfloat16, which avx512bf16 rounds otherwise than the others. */
+void check_bf16_on_every_isa(const struct kernel_case *c);
 
 /** The kernel sets that this CPU runs. @param i  from 0 @return NULL after the last */
 const struct pm_kernels *isa_number(size_t i);

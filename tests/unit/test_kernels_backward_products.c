@@ -126,7 +126,7 @@ static void check_convolution(const size_t c[9], bool winograd)
     size_t weights = c[1] * c[0] * c[2] * c[2], pads = c[4] + c[5];
     float *weight = guarded_random(weights, 2);
     struct convolution v = {
-        .conv = pm_conv_pack(weight, NULL, c[1], c[0], c[2], c[3], c[4], c[5], &memory),
+        .conv = pm_conv_pack(weight, NULL, c[1], c[0], c[2], c[3], c[4], c[5], PM_FP32, &memory),
         .weight = weight,
         .batch = c[6],
         .height = c[7],

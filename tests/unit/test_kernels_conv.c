@@ -48,8 +48,9 @@ static void check_convolution(const struct sizes *s, unsigned extras, double bou
     float *bias = guarded_random(s->out, 3), *expected = guarded_floats(out_floats);
     float *sample_bias = guarded_random(s->batch * s->out, 4);
     float *residual = guarded_random(out_floats, 5);
-    struct pm_conv conv = pm_conv_pack(weight, extras & BIAS ? bias : NULL, s->out, s->in,
-                                       s->kernel, s->stride, s->pad_before, s->pad_after, &memory);
+    struct pm_conv conv =
+        pm_conv_pack(weight, extras & BIAS ? bias : NULL, s->out, s->in, s->kernel, s->stride,
+                     s->pad_before, s->pad_after, PM_FP32, &memory);
     struct convolution c = {.conv = &conv,
                             .x = x,
                             .sample_bias = extras & SAMPLE_BIAS ? sample_bias : NULL,
@@ -118,7 +119,7 @@ static void winograds_form_is_for_wide_3x3_alone(void **state)
         const struct sizes *s = &cases[i];
         memory.used = 0;
         struct pm_conv conv = pm_conv_pack(weight, NULL, s->out, s->in, s->kernel, s->stride,
-                                           s->pad_before, s->pad_after, &memory);
+                                           s->pad_before, s->pad_after, PM_FP32, &memory);
         assert_int_equal(conv.by_winograd, i < 2);
         assert_non_null(conv.packed);
     }
@@ -138,7 +139,7 @@ static void check_samples_alone(const struct sizes *s)
     float *bias = guarded_random(s->batch * s->out, 3);
     float *all = guarded_floats(s->batch * out_floats), *alone = guarded_floats(out_floats);
     struct pm_conv conv = pm_conv_pack(weight, NULL, s->out, s->in, s->kernel, s->stride,
-                                       s->pad_before, s->pad_after, &memory);
+                                       s->pad_before, s->pad_after, PM_FP32, &memory);
     for (size_t i = 0; isa_number(i); i++) {
         isa_number(i)->conv(all, x, &conv, bias, NULL, s->batch, s->height, s->width, &scratch);
         for (size_t b = 0; b < s->batch; b++) {

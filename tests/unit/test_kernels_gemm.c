@@ -195,7 +195,7 @@ static void a_packed_linear_is_torchs_transposed_weight(void **state)
     pm_arena_init(&memory, 1 << 20);
     float *weight = guarded_random(OUT * IN, 12), *bias = guarded_random(OUT, 13);
     float *x = guarded_random(M * IN, 14), y[M * OUT], expected[M * OUT];
-    struct pm_linear linear = pm_linear_pack(weight, bias, OUT, IN, &memory);
+    struct pm_linear linear = pm_linear_pack(weight, bias, OUT, IN, PM_FP32, &memory);
     assert_int_equal(linear.in, IN);
     assert_int_equal(linear.out, OUT);
     assert_ptr_equal(linear.bias, bias);

@@ -19,9 +19,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** Keys over which softmax is taken at once: 32x32 pixels, and whole tiles of every set. */
 enum { PM_ATTENTION_KEY_BLOCK = 1032 };
+
+/** Of the inputs of products: sums, and all that is no product, are float32. */
+enum pm_precision {
+    PM_FP32,
+    PM_BF16, /* bfloat16, rounded to nearest */
+};
 
 enum pm_activation {
     PM_IDENTITY,
@@ -41,8 +48,9 @@ struct pm_epilogue {
 /** y = x Wᵀ + b, torch's Linear. Made by pm_linear_pack; the memory is not owned. */
 struct pm_linear {
     size_t in, out;
-    const float *packed; /* see pack.h */
-    const float *bias;   /* [out], or NULL */
+    const float *packed;         /* see pack.h; or NULL, and */
+    const uint16_t *packed_bf16; /* the same in bfloat16 */
+    const float *bias;           /* [out], or NULL */
 };
 
 /** A square convolution. Made by pm_conv_pack; the memory is not owned. */
@@ -50,9 +58,10 @@ struct pm_conv {
     size_t in, out, kernel; /* channels, channels, side */
     size_t stride;
     size_t pad_before, pad_after; /* zeros above and left, below and right */
-    const float *packed;          /* [kernel*kernel*in → out] as a matrix; see pack.h */
-    const float *bias;            /* [out], or NULL */
-    bool by_winograd;             /* images that are large enough */
+    const float *packed; /* [kernel*kernel*in → out] as a matrix; see pack.h. Or NULL, and */
+    const uint16_t *packed_bf16; /* the same in bfloat16, transformed where by_winograd */
+    const float *bias;           /* [out], or NULL */
+    bool by_winograd;            /* images that are large enough */
 };
 
 /** Attention over B samples of H heads. Rows of q and out are tokens of H*D floats, head after
@@ -63,6 +72,7 @@ struct pm_attention_shape {
     size_t q_stride, k_stride, v_stride, out_stride;
     float scale; /* of the logits, usually D^-½ */
     bool causal; /* query i sees keys 0..i only */
+    enum pm_precision precision;
 };
 
 struct pm_kernels {
@@ -71,6 +81,11 @@ struct pm_kernels {
     /** c[m, n] = epilogue(a[m, k] b[k, n]), b packed by pm_pack. Rows of c and a have strides. */
     void (*gemm)(float *c, size_t c_stride, const float *a, size_t a_stride, const float *packed_b,
                  size_t m, size_t n, size_t k, const struct pm_epilogue *epilogue);
+
+    /** The same of bfloat16: a is rounded on the way. */
+    void (*gemm_bf16)(float *c, size_t c_stride, const float *a, size_t a_stride,
+                      const uint16_t *packed_b, size_t m, size_t n, size_t k,
+                      const struct pm_epilogue *epilogue, struct pm_arena *scratch);
 
     /** out[B, Y', X', N] of x[B, Y, X, C], Y' = (Y + pads - kernel)/stride + 1.
      *  @param sample_bias  [B, N] added beside the bias (a time embedding), or NULL

@@ -2,6 +2,7 @@
 #ifndef PM_MODEL_COMPONENT_H
 #define PM_MODEL_COMPONENT_H
 #include "pm/base/json.h"
+#include "pm/kernels/kernels.h"
 #include "pm/model/tensor_set.h"
 
 enum pm_network { PM_UNET, PM_VAE, PM_TEXT_ENCODER, PM_NETWORKS };
@@ -11,8 +12,9 @@ struct pm_component {
     json_t *config;           /* owned */
     struct pm_tensor_set set; /* owned; names as in the diffusers layout */
     size_t share,
-        shares;         /* which part of the weights is to be written, so that several processes can
+        shares; /* which part of the weights is to be written, so that several processes can
                              load one network into memory that they share; 0, 0: all */
+    enum pm_precision precision; /* of the products of the layers that bear most of the work */
     bool only_measures; /* a load takes memory without touching it, and reads nothing: to see
                                  whether the network would load, and into how much */
 };

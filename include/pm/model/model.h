@@ -13,6 +13,7 @@
 /** What comes to a checkpoint from elsewhere. All borrowed for the calls that take it. */
 struct pm_model_additions {
     struct pm_checkpoint_options options;
+    enum pm_precision precision;      /* of the UNet's products; all else is float32 */
     const struct pm_lora_file *loras; /* [lora_count], added in this order */
     size_t lora_count;
     const struct pm_embedding_file *embeddings; /* [embedding_count] */
@@ -21,6 +22,7 @@ struct pm_model_additions {
 
 struct pm_model {
     struct pm_checkpoint checkpoint;  /* owned */
+    enum pm_precision precision;      /* of the UNet's products */
     struct pm_tokenizer *tokenizer;   /* owned */
     struct pm_loras *loras;           /* owned; NULL: none */
     struct pm_embeddings *embeddings; /* owned; NULL: none. Their words are the tokenizer's */

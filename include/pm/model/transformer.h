@@ -15,6 +15,7 @@ struct pm_transformer_block {
 
 struct pm_transformer {
     size_t channels, context_channels, heads, groups, depth;
+    enum pm_precision precision;        /* of the attention, too */
     struct pm_norm norm;                /* group norm, eps 1e-6 */
     struct pm_linear proj_in, proj_out; /* 1x1 convolution or linear: the same over channels last */
     struct pm_transformer_block *blocks; /* [depth], in the model's memory */
@@ -31,7 +32,8 @@ PM_MUST_CHECK bool pm_transformer_load(struct pm_transformer *transformer,
  *  the latent. @param context  [B, tokens, context channels]
  *  @param kv  [depth, B, tokens, 2C] */
 void pm_transformer_context(float *kv, const struct pm_transformer *transformer,
-                            const float *context, size_t batch, size_t tokens);
+                            const float *context, size_t batch, size_t tokens,
+                            struct pm_arena *scratch);
 
 /** What a block's way back needs and what would be dear to compute again, [B * pixels] rows each. */
 struct pm_transformer_block_record {

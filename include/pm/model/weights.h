@@ -22,6 +22,7 @@ struct pm_weights {
     struct pm_arena *memory;         /* borrowed: where packed weights go, for the model's life */
     struct pm_arena scratch;         /* float32 before packing */
     const struct pm_component *component; /* borrowed */
+    enum pm_precision precision;          /* of what is packed from now on */
     bool skips;                      /* what is asked for now is not for this process to write */
     size_t turns[PM_WEIGHTS_SHARES]; /* numbers that fell to each share so far */
     struct pm_loras *loras;          /* borrowed: added to every tensor as it is read; NULL: none */

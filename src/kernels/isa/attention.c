@@ -7,16 +7,17 @@
  * function with some of its inputs or outputs left out, then give the whole's bits. Over several
  * blocks sums are of the largest score so far, and are divided at the end (Milakov and Gimelshein
  * 2018, arXiv 1805.02867). */
+#include "attention_pack.h"
 #include "isa.h"
-#include "simd.h"
+#include "tile.h"
 
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
 enum {
     QUERIES = TILE_PANELS * LANES,
-    KEY_BLOCK = PM_ATTENTION_KEY_BLOCK, /* whole tiles */
+    KEY_BLOCK = PM_ATTENTION_KEY_BLOCK, /* whole tiles, and pairs */
+    LINE = 64,                          /* bytes */
 };
 
 /** q and k are NULL when the probabilities are given; out and v when they are the result. */
@@ -26,8 +27,9 @@ struct task {
     const float *given; /* the probabilities, or NULL */
     const float *q, *k, *v;
     const struct pm_attention_shape *shape;
-    size_t block;                    /* keys at once */
-    size_t key_floats, value_floats; /* of a packed head */
+    bool is_bf16;
+    size_t block;                  /* keys at once; an even number where there are several blocks */
+    size_t key_bytes, value_bytes; /* of a packed head */
 };
 
 /** What a thread works in. */
@@ -35,6 +37,7 @@ struct workplace {
     float *q;      /* [D, QUERIES] */
     float *scores; /* [block in whole tiles, QUERIES] */
     float *out;    /* [D, QUERIES] */
+    uint16_t *rounded_q, *rounded_probs;
 };
 
 /** Of all keys so far, a query a lane. */
@@ -42,36 +45,20 @@ struct running {
     struct lanes max[TILE_PANELS], sum[TILE_PANELS];
 };
 
-/** The dimensions of a head are weighed some at a time: [first, next group's first). */
-static size_t group_first(size_t head_size, size_t group)
-{
-    size_t groups = (head_size + TILE_ROWS - 1) / TILE_ROWS;
-    return head_size * group / groups;
-}
-
-/** Keys by tiles of TILE_ROWS, [tiles][D][TILE_ROWS], the last one filled up with the last key;
- *  values by groups of dimensions, each [T][dimensions]. */
-static void pack_head(float *packed, const struct task *t, size_t sample, size_t head)
+static void pack_head(char *packed, const struct task *t, size_t sample, size_t head)
 {
     const struct pm_attention_shape *s = t->shape;
     size_t d = s->head_size, keys = s->keys;
-    if (t->k) {
-        const float *k = t->k + sample * keys * s->k_stride + head * d;
-        float *to = packed;
-        for (size_t tile = 0; tile < keys; tile += TILE_ROWS)
-            for (size_t c = 0; c < d; c++)
-                for (size_t r = 0; r < TILE_ROWS; r++)
-                    *to++ = k[smaller(tile + r, keys - 1) * s->k_stride + c];
+    const float *k = t->k ? t->k + sample * keys * s->k_stride + head * d : NULL;
+    const float *v = t->v ? t->v + sample * keys * s->v_stride + head * d : NULL;
+    void *to_values = packed + t->key_bytes, *to_keys = packed;
+    if (t->is_bf16) {
+        if (k) pack_keys_bf16(to_keys, k, s->k_stride, keys, d);
+        if (v) pack_values_bf16(to_values, v, s->v_stride, keys, d);
+        return;
     }
-    if (t->v) {
-        const float *v = t->v + sample * keys * s->v_stride + head * d;
-        float *to = packed + t->key_floats;
-        for (size_t group = 0; group_first(d, group) < d; group++) {
-            size_t first = group_first(d, group), rows = group_first(d, group + 1) - first;
-            for (size_t i = 0; i < keys; i++, to += rows)
-                memcpy(to, v + i * s->v_stride + first, rows * sizeof *to);
-        }
-    }
+    if (k) pack_keys(to_keys, k, s->k_stride, keys, d);
+    if (v) pack_values(to_values, v, s->v_stride, keys, d);
 }
 
 /** to[columns][QUERIES] is from[rows][stride] turned; lanes past the rows are zeros. */
@@ -111,76 +98,74 @@ static void turn_out(float *to, size_t stride, const float *from, size_t rows, s
     }
 }
 
-/** scores[TILE_ROWS][QUERIES] of a tile of keys [D][TILE_ROWS] and queries [D][QUERIES] */
-static void score_tile(float *scores, const float *k, const float *q, size_t d)
+/** [pairs][QUERIES][2] by panels of [pairs][16][2], of x[rows][QUERIES]; a missing row is zeros. */
+static void round_rows(uint16_t *to, const float *x, size_t rows)
 {
-    struct lanes sum[TILE_ROWS][TILE_PANELS];
-    UNROLLED
-    for (size_t r = 0; r < TILE_ROWS; r++) {
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_set(0.0f);
-    }
-    for (size_t c = 0; c < d; c++, k += TILE_ROWS, q += QUERIES) {
-        struct lanes column[TILE_PANELS];
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++) column[p] = lanes_load(q + p * LANES);
-        UNROLLED
-        for (size_t r = 0; r < TILE_ROWS; r++) {
-            struct lanes x = lanes_set(k[r]);
-            UNROLLED
-            for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_fma(x, column[p], sum[r][p]);
-        }
-    }
-    UNROLLED
-    for (size_t r = 0; r < TILE_ROWS; r++) {
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++)
-            lanes_store(scores + r * QUERIES + p * LANES, sum[r][p]);
+    for (size_t p = 0; p < TILE_PANELS; p++) {
+        const float *column = x + p * LANES;
+        for (size_t i = 0; i < rows; i += PAIR, to += PAIR * LANES)
+            pairs_store(to, lanes_load(column + i * QUERIES),
+                        i + 1 < rows ? lanes_load(column + (i + 1) * QUERIES) : lanes_set(0.0f));
     }
 }
 
-/** out[rows][QUERIES] (+)= values[keys][rows]ᵀ probs[keys][QUERIES]; rows is a constant where this
- *  is inlined. */
-ALWAYS_INLINE void weigh_tile(float *out, const float *v, const float *probs, size_t keys,
-                              bool first, const size_t rows)
+/** scores[keys in whole tiles][QUERIES] of the keys from @p key */
+static void score(const struct task *t, const struct workplace *w, const void *packed, size_t key,
+                  size_t keys)
 {
-    struct lanes sum[TILE_ROWS][TILE_PANELS];
-    UNROLLED
-    for (size_t r = 0; r < rows; r++) {
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++)
-            sum[r][p] = first ? lanes_set(0.0f) : lanes_load(out + r * QUERIES + p * LANES);
-    }
-    for (size_t i = 0; i < keys; i++, v += rows, probs += QUERIES) {
-        struct lanes row[TILE_PANELS];
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++) row[p] = lanes_load(probs + p * LANES);
-        UNROLLED
-        for (size_t r = 0; r < rows; r++) {
-            struct lanes x = lanes_set(v[r]);
-            UNROLLED
-            for (size_t p = 0; p < TILE_PANELS; p++) sum[r][p] = lanes_fma(x, row[p], sum[r][p]);
-        }
-    }
-    UNROLLED
-    for (size_t r = 0; r < rows; r++) {
-        UNROLLED
-        for (size_t p = 0; p < TILE_PANELS; p++)
-            lanes_store(out + r * QUERIES + p * LANES, sum[r][p]);
+    size_t d = t->shape->head_size, pairs = pairs_of(d);
+    for (size_t i = 0; i < keys; i += TILE_ROWS) {
+        float *to = w->scores + i * QUERIES;
+        if (t->is_bf16)
+            tile_product_bf16(to, QUERIES, (const uint16_t *)packed + (key + i) * PAIR * pairs,
+                              PAIR, PAIR * TILE_ROWS, w->rounded_q, PAIR * LANES * pairs, pairs,
+                              false, TILE_ROWS, TILE_PANELS);
+        else
+            tile_product(to, (const float *)packed + (key + i) * d, 1, TILE_ROWS, w->q, d, false,
+                         TILE_ROWS, TILE_PANELS);
     }
 }
 
 #define DEFINE_WEIGH(rows)                                                                         \
     static void weigh_##rows(float *out, const float *v, const float *probs, size_t keys,          \
-                             bool first)                                                           \
+                             bool goes_on)                                                         \
     {                                                                                              \
-        weigh_tile(out, v, probs, keys, first, rows);                                              \
+        tile_product(out, v, 1, rows, probs, keys, goes_on, rows, TILE_PANELS);                    \
+    }                                                                                              \
+    static void weigh_bf16_##rows(float *out, const uint16_t *v, const uint16_t *probs,            \
+                                  size_t pairs, bool goes_on)                                      \
+    {                                                                                              \
+        tile_product_bf16(out, QUERIES, v, PAIR, PAIR *(rows), probs, PAIR *LANES *pairs, pairs,   \
+                          goes_on, rows, TILE_PANELS);                                             \
     }
 EACH_TILE_ROWS(DEFINE_WEIGH)
 
 #define WEIGH_ENTRY(rows) [rows] = weigh_##rows,
-static void (*const weigh[TILE_ROWS + 1])(float *, const float *, const float *, size_t,
-                                          bool) = {EACH_TILE_ROWS(WEIGH_ENTRY)};
+#define WEIGH_BF16_ENTRY(rows) [rows] = weigh_bf16_##rows,
+static void (*const weigh_rows[TILE_ROWS + 1])(float *, const float *, const float *, size_t,
+                                               bool) = {EACH_TILE_ROWS(WEIGH_ENTRY)};
+static void (*const weigh_rows_bf16[TILE_ROWS + 1])(float *, const uint16_t *, const uint16_t *,
+                                                    size_t,
+                                                    bool) = {EACH_TILE_ROWS(WEIGH_BF16_ENTRY)};
+
+/** out[D][QUERIES] (+)= the values of the keys from @p key, weighed by what is in scores. */
+static void weigh(const struct task *t, const struct workplace *w, const void *values, size_t key,
+                  size_t keys)
+{
+    size_t d = t->shape->head_size, all = t->shape->keys;
+    if (t->is_bf16) round_rows(w->rounded_probs, w->scores, keys);
+    for (size_t group = 0; group_first(d, group) < d; group++) {
+        size_t at = group_first(d, group), size = group_first(d, group + 1) - at;
+        float *out = w->out + at * QUERIES;
+        if (t->is_bf16)
+            weigh_rows_bf16[size](out,
+                                  (const uint16_t *)values + PAIR * pairs_of(all) * at + key * size,
+                                  w->rounded_probs, pairs_of(keys), key > 0);
+        else
+            weigh_rows[size](out, (const float *)values + at * all + key * size, w->scores, keys,
+                             key > 0);
+    }
+}
 
 /** Scores of keys that a query does not see go to -infinity. @param key  the row's
  *  @param query  the first lane's */
@@ -241,7 +226,7 @@ static void divide(float *x, size_t rows, const struct running *running)
 }
 
 /** Up to QUERIES queries of one head, from @p row. */
-static void attend_rows(const struct task *t, const float *packed, size_t sample, size_t head,
+static void attend_rows(const struct task *t, const char *packed, size_t sample, size_t head,
                         size_t row, const struct workplace *w)
 {
     const struct pm_attention_shape *s = t->shape;
@@ -251,28 +236,27 @@ static void attend_rows(const struct task *t, const float *packed, size_t sample
     bool is_whole = s->keys <= t->block;
     struct running running = {.max[0] = lanes_set(0.0f)};
     if (t->q) turn_in(w->q, t->q + first * s->q_stride + head * d, s->q_stride, rows, d);
+    if (t->q && t->is_bf16) round_rows(w->rounded_q, w->q, d);
     for (size_t key = 0; key < s->keys; key += t->block) {
         size_t keys = smaller(t->block, s->keys - key);
         if (t->given) {
             turn_in(w->scores, t->given + map + key, s->keys, rows, keys);
         } else {
-            for (size_t i = 0; i < keys; i += TILE_ROWS)
-                score_tile(w->scores + i * QUERIES, packed + (key + i) * d, w->q, d);
+            score(t, w, packed, key, keys);
             exponentiate(w->scores, key, keys, &running, w->out, s, row);
             if (is_whole) divide(w->scores, keys, &running);
         }
         if (t->probs) turn_out(t->probs + map, s->keys, w->scores, rows, keys);
-        if (!t->out) continue;
-        const float *values = packed + t->key_floats;
-        for (size_t group = 0; group_first(d, group) < d; group++) {
-            size_t at = group_first(d, group), size = group_first(d, group + 1) - at;
-            weigh[size](w->out + at * QUERIES, values + at * s->keys + key * size, w->scores, keys,
-                        key == 0);
-        }
+        if (t->out) weigh(t, w, packed + t->key_bytes, key, keys);
     }
     if (!t->out) return;
     if (!is_whole && !t->given) divide(w->out, d, &running);
     turn_out(t->out + first * s->out_stride + head * d, s->out_stride, w->out, rows, d);
+}
+
+static uint16_t *round_room(struct pm_arena *scratch, size_t rows)
+{
+    return pm_arena_bytes(scratch, PAIR * pairs_of(rows) * QUERIES * sizeof(uint16_t));
 }
 
 /** Heads are shared out over the threads, or, where they are too few, the queries of each. */
@@ -280,26 +264,28 @@ static void attend(struct task t, struct pm_arena *scratch)
 {
     const struct pm_attention_shape *s = t.shape;
     size_t mark = scratch->used, heads = s->batch * s->heads, d = s->head_size;
-    size_t tiles = (s->keys + TILE_ROWS - 1) / TILE_ROWS;
+    t.is_bf16 = s->precision == PM_BF16;
     t.block = t.probs ? s->keys : smaller(KEY_BLOCK, s->keys);
-    t.key_floats = tiles * TILE_ROWS * d;
-    t.value_floats = s->keys * d;
+    t.key_bytes = (packed_keys_bytes(s->keys, d, t.is_bf16) + LINE - 1) / LINE * LINE;
+    t.value_bytes = (packed_values_bytes(s->keys, d, t.is_bf16) + LINE - 1) / LINE * LINE;
     size_t threads =
         pm_threads_for(4.0 * (double)(heads * s->queries) * (double)(s->keys * s->head_size));
-    size_t packs = heads >= threads ? threads : 1, pack_floats = t.key_floats + t.value_floats;
-    float *packed = pm_arena_floats(scratch, packs * pack_floats);
+    size_t packs = heads >= threads ? threads : 1, pack_bytes = t.key_bytes + t.value_bytes;
+    char *packed = pm_arena_bytes(scratch, packs * pack_bytes);
     struct workplace *places = pm_arena_bytes(scratch, threads * sizeof *places);
     for (size_t i = 0; i < threads; i++)
         places[i] = (struct workplace){
             .q = pm_arena_floats(scratch, d * QUERIES),
             .scores = pm_arena_floats(scratch, (t.block + TILE_ROWS) * QUERIES),
             .out = pm_arena_floats(scratch, d * QUERIES),
+            .rounded_q = round_room(scratch, t.is_bf16 ? d : 0),
+            .rounded_probs = round_room(scratch, t.is_bf16 ? t.block : 0),
         };
     if (packs == threads) {
 #pragma omp parallel for num_threads((int)threads) schedule(dynamic)
         for (size_t i = 0; i < heads; i++) {
             size_t thread = (size_t)omp_get_thread_num();
-            float *own = packed + thread * pack_floats;
+            char *own = packed + thread * pack_bytes;
             pack_head(own, &t, i / s->heads, i % s->heads);
             for (size_t row = 0; row < s->queries; row += QUERIES)
                 attend_rows(&t, own, i / s->heads, i % s->heads, row, &places[thread]);

@@ -21,6 +21,12 @@ struct task {
     size_t height, width, out_width, pixels;
 };
 
+/** What a thread gathers patches in. */
+struct patches {
+    float *rows;       /* [rows, kernel² C] */
+    uint16_t *rounded; /* the same with an even number in a row, for bfloat16 */
+};
+
 /** One row of the patch matrix: kernel rows of kernel * C floats, zeros outside the image.
  *  @param x  one sample */
 static void gather_patch(float *patch, const struct task *t, const float *x, size_t pixel)
@@ -46,19 +52,24 @@ static void gather_patch(float *patch, const struct task *t, const float *x, siz
     }
 }
 
-/** Output pixels [pixel, pixel + rows) of one sample. @param patches  [rows, kernel² C] */
+/** Output pixels [pixel, pixel + rows) of one sample. */
 static void convolve_pixels(const struct task *t, size_t sample, size_t pixel, size_t rows,
-                            float *patches)
+                            const struct patches *patches)
 {
     const struct pm_conv *conv = t->conv;
     const float *x = t->x + sample * t->height * t->width * conv->in;
     size_t k = conv->kernel * conv->kernel * conv->in;
     size_t at = (sample * t->pixels + pixel) * conv->out;
-    for (size_t i = 0; i < rows; i++) gather_patch(patches + i * k, t, x, pixel + i);
+    for (size_t i = 0; i < rows; i++) gather_patch(patches->rows + i * k, t, x, pixel + i);
     struct pm_epilogue epilogue = {.bias = t->bias ? t->bias + sample * t->bias_stride : NULL,
                                    .residual = t->residual ? t->residual + at : NULL,
                                    .residual_stride = conv->out};
-    pm_gemm_serial(t->out + at, conv->out, patches, k, conv->packed, rows, conv->out, k, &epilogue);
+    if (conv->packed_bf16)
+        pm_gemm_bf16_serial(t->out + at, conv->out, patches->rows, k, conv->packed_bf16, rows,
+                            conv->out, k, &epilogue, patches->rounded);
+    else
+        pm_gemm_serial(t->out + at, conv->out, patches->rows, k, conv->packed, rows, conv->out, k,
+                       &epilogue);
 }
 
 static void convolve_by_patches(const struct task *t, size_t batch, struct pm_arena *scratch)
@@ -69,17 +80,24 @@ static void convolve_by_patches(const struct task *t, size_t batch, struct pm_ar
     size_t chunks = (pixels + rows - 1) / rows;
     size_t threads =
         pm_threads_for(2.0 * (double)(batch * pixels) * (double)k * (double)t->conv->out);
-    float *patches = pm_arena_floats(scratch, threads * rows * k);
+    rows = smaller(rows, pixels);
+    struct patches *patches = pm_arena_bytes(scratch, threads * sizeof *patches);
+    for (size_t i = 0; i < threads; i++)
+        patches[i] = (struct patches){
+            .rows = pm_arena_floats(scratch, rows * k),
+            .rounded = t->conv->packed_bf16
+                           ? pm_arena_bytes(scratch, rows * (k + k % 2) * sizeof(uint16_t))
+                           : NULL};
 #pragma omp parallel for num_threads((int)threads) schedule(static)
     for (size_t i = 0; i < batch * chunks; i++) {
         size_t pixel = i % chunks * rows;
         convolve_pixels(t, i / chunks, pixel, smaller(rows, pixels - pixel),
-                        patches + (size_t)omp_get_thread_num() * rows * k);
+                        &patches[omp_get_thread_num()]);
     }
 }
 
 /** 1x1: the image is the matrix. */
-static void convolve_by_pixels(const struct task *t, size_t batch)
+static void convolve_by_pixels(const struct task *t, size_t batch, struct pm_arena *scratch)
 {
     const struct pm_conv *conv = t->conv;
     size_t in = conv->in, out = conv->out;
@@ -89,8 +107,12 @@ static void convolve_by_pixels(const struct task *t, size_t batch)
                                        .residual =
                                            t->residual ? t->residual + i * rows * out : NULL,
                                        .residual_stride = out};
-        pm_gemm(t->out + i * rows * out, out, t->x + i * rows * in, in, conv->packed, rows, out, in,
-                &epilogue);
+        float *to = t->out + i * rows * out;
+        const float *from = t->x + i * rows * in;
+        if (conv->packed_bf16)
+            pm_gemm_bf16(to, out, from, in, conv->packed_bf16, rows, out, in, &epilogue, scratch);
+        else
+            pm_gemm(to, out, from, in, conv->packed, rows, out, in, &epilogue);
     }
 }
 
@@ -124,11 +146,13 @@ void PM_ISA_NAME(conv)(float *out, const float *x, const struct pm_conv *conv,
                      .width = width,
                      .out_width = out_width,
                      .pixels = out_height * out_width};
-    if (conv->by_winograd && winograd_pays(height, width))
+    if (conv->by_winograd && conv->packed_bf16)
+        pm_conv_bf16(out, x, conv, bias, t.bias_stride, residual, batch, height, width, scratch);
+    else if (conv->by_winograd && winograd_pays(height, width))
         pm_conv_winograd(out, x, conv, bias, t.bias_stride, residual, batch, height, width,
                          scratch);
     else if (conv->kernel == 1 && conv->stride == 1 && pads == 0)
-        convolve_by_pixels(&t, batch);
+        convolve_by_pixels(&t, batch, scratch);
     else
         convolve_by_patches(&t, batch, scratch);
     scratch->used = mark;
@@ -179,6 +203,7 @@ void PM_ISA_NAME(conv_backward)(float *grad_x, const float *grad_out, const stru
 {
     size_t mark = scratch->used, pads = conv->pad_before + conv->pad_after;
     PM_ASSERT(height + pads >= conv->kernel && width + pads >= conv->kernel);
+    PM_ASSERT(conv->packed);
     size_t out_height = (height + pads - conv->kernel) / conv->stride + 1;
     size_t out_width = (width + pads - conv->kernel) / conv->stride + 1;
     struct task t = {.conv = conv,

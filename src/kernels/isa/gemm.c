@@ -7,6 +7,7 @@
  *
  * For the transpose each cut of a group is turned into a packed one, 16 rows by 16 columns at a
  * time, just before the tiles read it: it never leaves the cache, and the tiles are the same. */
+#include "epilogue.h"
 #include "isa.h"
 #include "simd.h"
 
@@ -48,22 +49,6 @@ struct tile {
     size_t residual_stride;
     enum pm_activation activation;
 };
-
-/** c = activation(sums + bias) + residual, for whatever the tile does not store itself. */
-static void finish_rows(const struct tile *t, const float *sums, size_t rows)
-{
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t j = 0; j < t->columns; j += LANES) {
-            size_t n = smaller(LANES, t->columns - j);
-            struct lanes x = lanes_load(sums + r * GROUP_COLUMNS + j);
-            if (t->bias) x = lanes_add(x, lanes_load_up_to(t->bias + j, n));
-            x = lanes_activate(x, t->activation);
-            if (t->residual)
-                x = lanes_add(x, lanes_load_up_to(t->residual + r * t->residual_stride + j, n));
-            lanes_store_up_to(t->c + r * t->c_stride + j, x, n);
-        }
-    }
-}
 
 /** rows and panels are constants where this is inlined, so that the sums are registers. */
 ALWAYS_INLINE void run_tile(const struct tile *t, const size_t rows, const size_t panels)
@@ -119,7 +104,11 @@ ALWAYS_INLINE void run_tile(const struct tile *t, const size_t rows, const size_
             lanes_store(sums + r * GROUP_COLUMNS + p * LANES, sum[r][p]);
         }
     }
-    if (t->last) finish_rows(t, whole, rows);
+    const struct pm_epilogue e = {.bias = t->bias,
+                                  .activation = t->activation,
+                                  .residual = t->residual,
+                                  .residual_stride = t->residual_stride};
+    if (t->last) finish_rows(t->c, t->c_stride, whole, GROUP_COLUMNS, rows, t->columns, &e, 0, 0);
 }
 
 #define DEFINE_TILE(rows)                                                                          \

@@ -12,6 +12,7 @@
 /** Every kernel of the table, once. */
 #define PM_EACH_KERNEL(X)                                                                          \
     X(gemm)                                                                                        \
+    X(gemm_bf16)                                                                                   \
     X(conv)                                                                                        \
     X(group_norm)                                                                                  \
     X(layer_norm)                                                                                  \
@@ -38,7 +39,10 @@ PM_EACH_KERNEL(PM_DECLARE_KERNEL)
 /* What these files call of each other, each in its own instruction set. */
 #define pm_gemm PM_ISA_NAME(gemm)
 #define pm_gemm_backward PM_ISA_NAME(gemm_backward)
+#define pm_gemm_bf16 PM_ISA_NAME(gemm_bf16)
 #define pm_gemm_serial PM_ISA_NAME(gemm_serial)
+#define pm_gemm_bf16_serial PM_ISA_NAME(gemm_bf16_serial)
+#define pm_conv_bf16 PM_ISA_NAME(conv_bf16)
 #define pm_gemm_turned PM_ISA_NAME(gemm_turned)
 #define pm_gemm_rows PM_ISA_NAME(gemm_rows)
 #define pm_conv_winograd PM_ISA_NAME(conv_winograd)
@@ -47,6 +51,11 @@ PM_EACH_KERNEL(PM_DECLARE_KERNEL)
 
 /** gemm on the calling thread alone: for kernels that share out their own work. */
 __typeof__(*((struct pm_kernels *)0)->gemm) pm_gemm_serial;
+
+/** gemm_bf16 on the calling thread alone. @param rounded  room for [m, k made even] */
+void pm_gemm_bf16_serial(float *c, size_t c_stride, const float *a, size_t a_stride,
+                         const uint16_t *packed_b, size_t m, size_t n, size_t k,
+                         const struct pm_epilogue *epilogue, uint16_t *rounded);
 
 /** gemm of a b[k, n] that is not packed. Its rows are read in whole vectors of 16 floats: b_stride
  *  is n rounded up to 16, or more. */
@@ -59,6 +68,11 @@ void pm_gemm_rows(float *c, size_t c_stride, const float *a, size_t a_stride, co
 void pm_gemm_turned(float *grad_a, size_t grad_a_stride, const float *grad_c, size_t grad_c_stride,
                     const float *packed_b, size_t panel_floats, size_t m, size_t n, size_t k,
                     const struct pm_epilogue *epilogue);
+
+/** pm_conv_winograd of a conv->packed_bf16. */
+void pm_conv_bf16(float *out, const float *x, const struct pm_conv *conv, const float *bias,
+                  size_t bias_stride, const float *residual, size_t batch, size_t height,
+                  size_t width, struct pm_arena *scratch);
 
 /** conv of a 3x3 of stride 1 and padding 1 of which conv->by_winograd. @param bias  [B, N] with
  *  bias_stride N, [N] with bias_stride 0, or NULL */

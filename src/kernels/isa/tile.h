@@ -2,6 +2,7 @@
 #ifndef PM_KERNELS_TILE_H
 #define PM_KERNELS_TILE_H
 #include "simd.h"
+#include "simd_bf16.h"
 
 #include <stdbool.h>
 
@@ -40,6 +41,45 @@ ALWAYS_INLINE void tile_product(float *c, const float *a, size_t row_step, size_
         UNROLLED
         for (size_t p = 0; p < panels; p++) {
             lanes_store(c + (r * panels + p) * LANES, sum[r][p]);
+        }
+    }
+}
+
+/** The same in bfloat16, for pairs [k]: element (r, i) of a is the pair at r row_step + i k_step, b is
+ *  panels of [pairs, 16], panel_step apart. @param c  [rows, c_step] */
+ALWAYS_INLINE void tile_product_bf16(float *c, size_t c_step, const uint16_t *a, size_t row_step,
+                                     size_t k_step, const uint16_t *b, size_t panel_step,
+                                     size_t pairs, bool goes_on, const size_t rows,
+                                     const size_t panels)
+{
+    struct lanes sum[TILE_ROWS][TILE_PANELS];
+    UNROLLED
+    for (size_t r = 0; r < rows; r++) {
+        UNROLLED
+        for (size_t p = 0; p < panels; p++) {
+            sum[r][p] = goes_on ? lanes_load(c + r * c_step + p * LANES) : lanes_set(0.0f);
+        }
+    }
+    for (size_t i = 0; i < pairs; i++, a += k_step, b += PAIR * LANES) {
+        struct pairs column[TILE_PANELS];
+        UNROLLED
+        for (size_t p = 0; p < panels; p++) {
+            column[p] = pairs_load(b + p * panel_step);
+        }
+        UNROLLED
+        for (size_t r = 0; r < rows; r++) {
+            struct pairs x = pairs_set(a + r * row_step);
+            UNROLLED
+            for (size_t p = 0; p < panels; p++) {
+                sum[r][p] = lanes_dot(sum[r][p], x, column[p]);
+            }
+        }
+    }
+    UNROLLED
+    for (size_t r = 0; r < rows; r++) {
+        UNROLLED
+        for (size_t p = 0; p < panels; p++) {
+            lanes_store(c + r * c_step + p * LANES, sum[r][p]);
         }
     }
 }

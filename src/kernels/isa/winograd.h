@@ -15,6 +15,12 @@ enum {
     WINOGRAD_LEAST_PIXELS = 16,
     WINOGRAD_POSITIONS = 36, /* products of a tile, each a matrix product over channels */
 
+    /* F(2x2, 3x3), for bfloat16: at the points 0, ±1 and infinity, whose transforms only add. */
+    SMALL_WINOGRAD_IN = 4,
+    SMALL_WINOGRAD_OUT = 2,
+    SMALL_WINOGRAD_POSITIONS = 16,
+    SMALL_WINOGRAD_MOST_TILES = 96,
+
     /* What is in memory at once; tuned for a second cache of 1 MB. */
     WINOGRAD_MOST_TILES = 72,
     WINOGRAD_CUT = 32, /* channels whose transformed filters are made at once */

@@ -56,8 +56,9 @@ ALWAYS_INLINE void spread_in(struct lanes *to, size_t step, const struct lanes v
 
 /** @param m  position 0 of this tile, [N]; the others lie m_stride floats apart
  *  @param grad_out  one sample  @param zeros  [N]: what lies outside the image */
-static void tile_grad_out(float *m, size_t m_stride, const float *grad_out, const struct winograd_plane *p,
-                          size_t tile, size_t channels, const float *zeros)
+static void tile_grad_out(float *m, size_t m_stride, const float *grad_out,
+                          const struct winograd_plane *p, size_t tile, size_t channels,
+                          const float *zeros)
 {
     size_t top = tile / p->tiles_across * WINOGRAD_OUT;
     size_t left = tile % p->tiles_across * WINOGRAD_OUT;
@@ -96,8 +97,8 @@ struct band {
     size_t width, channels;
 };
 
-static struct band band_make(float *grad_x, float *strip, const struct winograd_plane *p, size_t tile_row,
-                             size_t channels)
+static struct band band_make(float *grad_x, float *strip, const struct winograd_plane *p,
+                             size_t tile_row, size_t channels)
 {
     struct band b = {.width = p->width, .channels = channels};
     size_t floats = p->width * channels, top = tile_row * WINOGRAD_OUT; /* 1 too many: pad */
@@ -149,8 +150,8 @@ static void band_grad_in(const struct band *b, const float *v, size_t v_stride, 
 }
 
 /** One row's strip onto the band below it. */
-static void add_strip(float *grad_x, const float *strip, const struct winograd_plane *p, size_t tile_row,
-                      size_t channels)
+static void add_strip(float *grad_x, const float *strip, const struct winograd_plane *p,
+                      size_t tile_row, size_t channels)
 {
     if ((tile_row + 1) * p->tiles_across == p->tiles) return;
     size_t floats = p->width * channels;
