@@ -15,6 +15,7 @@ enum {
     TOKENIZER,
     MODEL_CONFIG,
     PREDICTION,
+    PRECISION,
     PROFILE
 };
 
@@ -26,6 +27,8 @@ static const struct argp_option config_flags[] = {
      "a diffusers folder whose configs say what a checkpoint of one file is", 0},
     {"prediction", PREDICTION, "NAME", 0,
      "of the model: epsilon, v_prediction, or model: what it says", 0},
+    {"precision", PRECISION, "NAME", 0,
+     "of the UNet's products: fp32, or bf16, which is faster and rounds more", 0},
     {"manifest", 'i', "FILE", 0, "the edits, JSON Lines", 0},
     {"store", 'o', "FILE", 0, "the HDF5 file to write or to go on with", 0},
     {"store-files", 'F', "KIND", 0, "of a new store: one, or node: one more for each host", 0},
@@ -107,7 +110,8 @@ static const struct {
             {TOKENIZER, "tokenizer", PM_CONFIG_PATH},
             {MODEL_CONFIG, "model_config", PM_CONFIG_PATH},
             {PROFILE, "profile", PM_CONFIG_TEXT},
-            {PREDICTION, "prediction", PM_CONFIG_TEXT}};
+            {PREDICTION, "prediction", PM_CONFIG_TEXT},
+            {PRECISION, "precision", PM_CONFIG_TEXT}};
 
 const char *config_options_flag(const char *key)
 {

@@ -22,6 +22,7 @@ static const struct argp_option flags[] = {
     {"model-config", 'c', "FOLDER", 0,
      "a diffusers folder whose configs say what a checkpoint of one file is", 0},
     {"prediction", 'p', "NAME", 0, "epsilon or v_prediction, whatever the model says", 0},
+    {"precision", 'r', "NAME", 0, "of the UNet's products: fp32 or bf16", 0},
     {"width", 'W', "N", 0, "of the pictures, in pixels", 0},
     {"height", 'H', "N", 0, "of the pictures, in pixels", 0},
     {"threads", 't', "N", 0, "of each rank", 0},
@@ -38,6 +39,7 @@ static error_t parse_flag(int flag, char *arg, struct argp_state *state)
     const char *key = flag == 'k'   ? "tokenizer"
                       : flag == 'c' ? "model_config"
                       : flag == 'p' ? "prediction"
+                      : flag == 'r' ? "precision"
                       : flag == 'W' ? "width"
                       : flag == 'H' ? "height"
                                     : NULL;

@@ -50,7 +50,7 @@ static bool count_contents(struct contents *c, const struct pm_checkpoint *check
     return true;
 }
 
-static void print_contents(const struct pm_checkpoint *checkpoint)
+static void print_contents(const struct pm_checkpoint *checkpoint, bool is_bf16)
 {
     struct contents c;
     struct pm_error err = {0};
@@ -61,7 +61,8 @@ static void print_contents(const struct pm_checkpoint *checkpoint)
            (c.parameters[PM_UNET] + c.parameters[PM_TEXT_ENCODER] + c.parameters[PM_VAE]) / 1e6,
            c.parameters[PM_UNET] / 1e6, c.parameters[PM_TEXT_ENCODER] / 1e6,
            c.parameters[PM_VAE] / 1e6);
-    printf("precision     %s on disk, float32 in memory\n", c.dtypes);
+    printf("precision     %s on disk, float32 in memory%s\n", c.dtypes,
+           is_bf16 ? "; bfloat16 in the UNet's products" : "");
 }
 
 static void print_levels(const struct pm_unet *unet)
@@ -160,7 +161,7 @@ void info_print(const struct pm_model *m, const struct pm_config *config,
     printf("%s will run.\n", config->model);
     printf("fingerprint   %s\n", m->fingerprint);
     printf("family        %s\n", family(m));
-    print_contents(&m->checkpoint);
+    print_contents(&m->checkpoint, m->precision == PM_BF16);
     print_schedule(m);
     printf("pictures      %zu x %zu as trained, from latents of %zu x %zu x %zu; both sides may be "
            "multiples of %zu\n",

@@ -20,6 +20,7 @@ void config_additions_make(struct config_additions *out, const struct pm_config 
     out->all = (struct pm_model_additions){.options = {.tokenizer = config->tokenizer,
                                                        .configs = config->model_config,
                                                        .prediction = config->prediction},
+                                           .precision = config->is_bf16 ? PM_BF16 : PM_FP32,
                                            .loras = out->loras,
                                            .lora_count = config->lora_count,
                                            .embeddings = out->embeddings,

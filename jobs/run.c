@@ -7,6 +7,7 @@
 #include "verbs.h"
 
 #include "pm/base/log.h"
+#include "pm/kernels/kernels.h"
 #include "pm/runtime/agree.h"
 #include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
@@ -49,8 +50,31 @@ static bool share_config(struct run *r, const struct config_options *options, st
     return pm_agree(MPI_COMM_WORLD, ok, err);
 }
 
+/* Products of bfloat16 round otherwise where the CPU has them: then the picture would depend on the
+ * rank that makes it. */
+static bool check_cpus(const struct run *r, struct pm_error *err)
+{
+    int has = pm_kernels_have_bf16(pm_kernels()), first = has;
+    if (!r->config.is_bf16) return true;
+    MPI_Bcast(&first, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    bool ok = has == first;
+    if (!ok)
+        pm_fail(err, PM_E_INPUT,
+                "rank %d's CPU %s bfloat16 products, rank 0's %s: with \"precision\": \"bf16\" all "
+                "must be alike",
+                r->world.rank, has ? "has" : "lacks", first ? "has" : "lacks");
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
+    if (!has && r->world.rank == 0)
+        pm_log(PM_LOG_WARNING,
+               "this CPU has no bfloat16 products (%s): with \"precision\": \"fp32\" the run would "
+               "be faster, and more precise",
+               pm_kernels()->isa);
+    return true;
+}
+
 static bool load_model(struct run *r, struct pm_error *err)
 {
+    PM_TRY(check_cpus(r, err));
     struct config_additions additions;
     config_additions_make(&additions, &r->config);
     PM_TRY(load_model_shared(&r->model, &r->world, r->config.model, &additions.all, err));

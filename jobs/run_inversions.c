@@ -58,6 +58,7 @@ struct pm_store_inversion_key run_inversions_key(const struct run *r,
     struct pm_store_inversion_key key = {{1, 2}};
     hash_number(&key, s->latent_height);
     hash_number(&key, s->latent_width);
+    if (s->model->precision != PM_FP32) hash_number(&key, s->model->precision);
     hash(&key, s->model->fingerprint, sizeof s->model->fingerprint);
     hash(&key, prepared->source.ids, sizeof prepared->source.ids);
     hash_schedule(&key, s->schedule);

@@ -7,20 +7,19 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
-static const char *const keys[] = {"model",          "manifest",  "store",
-                                   "width",          "height",    "steps",
-                                   "guidance_scale", "scheduler", "negative_prompt",
-                                   "seed",           "noise",     "defaults",
-                                   "capture",        "limits",    "part",
-                                   "sweep",          "lora",      "embeddings",
-                                   "inversions",     "tokenizer", "model_config",
-                                   "prediction",     "profile",   NULL};
+static const char *const keys[] = {
+    "model",        "manifest",       "store",      "width",           "height",
+    "steps",        "guidance_scale", "scheduler",  "negative_prompt", "seed",
+    "noise",        "defaults",       "capture",    "limits",          "part",
+    "sweep",        "lora",           "embeddings", "inversions",      "tokenizer",
+    "model_config", "prediction",     "precision",  "profile",         NULL};
 static const char *const limit_keys[] = {
     "threads",      "targets_per_pass", "attempts",  "store_bytes",
     "memory_bytes", "time_seconds",     "halt_file", NULL};
 static const char *const store_keys[] = {"path", "files", NULL};
 static const char *const file_names[] = {"one", "node", NULL};
 static const char *const scheduler_names[] = {"model", "ddim", "pndm", NULL};
+static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const prediction_names[] = {"model", "epsilon", "v_prediction", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
 static const char *const indifferent_keys[] = {
@@ -97,6 +96,7 @@ static void fill_defaults(json_t *json)
     pm_json_set_missing(json, "scheduler", json_string("model"));
     pm_json_set_missing(json, "negative_prompt", json_string(""));
     pm_json_set_missing(json, "prediction", json_string("model"));
+    pm_json_set_missing(json, "precision", json_string("fp32"));
     for (size_t i = 0; pm_config_file_lists[i]; i++)
         pm_json_set_missing(json, pm_config_file_lists[i], json_array());
     pm_json_set_missing(json, "defaults", json_object());
@@ -203,11 +203,13 @@ char *pm_config_whole_text(const char *text, size_t bytes)
 /* What the model is to be taken for. */
 static bool read_model(struct pm_config *c, const char *where, struct pm_error *err)
 {
-    int prediction = 0;
+    int prediction = 0, precision = 0;
     PM_TRY(pm_json_string(c->json, where, "tokenizer", &c->tokenizer, err));
     PM_TRY(pm_json_string(c->json, where, "model_config", &c->model_config, err));
     PM_TRY(pm_json_choice(c->json, where, "prediction", prediction_names, &prediction, err));
     c->prediction = prediction ? prediction_names[prediction] : NULL;
+    PM_TRY(pm_json_choice(c->json, where, "precision", precision_names, &precision, err));
+    c->is_bf16 = precision == 1;
     return true;
 }
 

@@ -47,6 +47,11 @@ static const struct {
     {&pm_kernels_baseline, cpu_has_baseline},
 };
 
+bool pm_kernels_have_bf16(const struct pm_kernels *kernels)
+{
+    return strcmp(kernels->isa, "avx512bf16") == 0;
+}
+
 const struct pm_kernels *pm_kernels_named(const char *isa)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)

@@ -14,6 +14,8 @@ enum {
     MAP_ROWS = 96,
     QUERIES = 32,
     TILE_KEYS = 12,
+    ROUNDED_NUMBERS = 128 * 1024,
+    MOST_ROUNDED_ROWS = 192,
     LINE = 32, /* floats that a row or a matrix is longer than what is in it */
 };
 
@@ -53,14 +55,38 @@ static size_t winograd_backward_floats(const struct pm_conv *conv, size_t all, s
            larger(conv->in, conv->out);
 }
 
+/* Tiles of F(2x2), rounded, and in each thread products of a group of columns. */
+static size_t small_winograd_floats(const struct pm_conv *conv, size_t all, size_t threads)
+{
+    size_t chunks = (all + SMALL_WINOGRAD_MOST_TILES - 1) / SMALL_WINOGRAD_MOST_TILES;
+    size_t tiles = (all + chunks - 1) / chunks, groups = (conv->out + PM_PANEL - 1) / PM_PANEL;
+    return SMALL_WINOGRAD_POSITIONS *
+               (tiles * (conv->in + 1) / 2 + LINE +
+                smaller(threads, groups) * (tiles * QUERIES + WINOGRAD_SKEW)) +
+           conv->in + 3 * LINE;
+}
+
+size_t pm_gemm_bf16_workspace(size_t m, size_t k, size_t threads)
+{
+    size_t row = (k + 1) / 2, rows = ROUNDED_NUMBERS / 2 / row + 1;
+    return threads * smaller(m, smaller(larger(rows, FEWEST_ROWS), MOST_ROUNDED_ROWS)) * row +
+           2 * LINE;
+}
+
 size_t pm_conv_workspace(const struct pm_conv *conv, size_t batch, size_t height, size_t width,
                          size_t threads)
 {
-    size_t biases = batch * conv->out + LINE;
-    if (conv->kernel == 1) return biases;
+    size_t biases = batch * conv->out + LINE, pixels = height * width;
+    bool is_bf16 = conv->packed_bf16 != NULL;
+    if (conv->kernel == 1)
+        return biases + (is_bf16 ? pm_gemm_bf16_workspace(batch * pixels, conv->in, threads) : 0);
+    if (conv->by_winograd && is_bf16) {
+        size_t tiles = (height + 1) / 2 * ((width + 1) / 2);
+        return biases + small_winograd_floats(conv, batch * tiles, threads);
+    }
     size_t patch = conv->kernel * conv->kernel * conv->in;
-    size_t patches = threads * larger(CACHE_FLOATS, FEWEST_ROWS * patch);
-    patches = smaller(patches, threads * patch * height * width);
+    size_t rows = smaller(pixels, larger(CACHE_FLOATS / patch, FEWEST_ROWS));
+    size_t patches = threads * rows * (patch + (is_bf16 ? (patch + 1) / 2 : 0)) + LINE * threads;
     if (!conv->by_winograd) return biases + patches;
     size_t winograd = winograd_floats(conv, batch * tiles(height) * tiles(width), threads);
     return biases + larger(winograd, patches);
@@ -89,11 +115,17 @@ static size_t score_floats(size_t keys)
     return larger(CACHE_FLOATS / 2, FEWEST_ROWS / 2 * (keys + LINE));
 }
 
-size_t pm_attention_workspace(size_t keys, size_t head_size, bool are_maps_made, size_t threads)
+size_t pm_attention_workspace(size_t keys, size_t head_size, enum pm_precision precision,
+                              bool are_maps_made, size_t threads)
 {
     size_t at_once = are_maps_made ? keys : smaller(keys, PM_ATTENTION_KEY_BLOCK);
-    size_t packed = (2 * keys + TILE_KEYS) * head_size;
-    return threads * (packed + QUERIES * (2 * head_size + at_once + TILE_KEYS) + 6 * LINE);
+    size_t packed = (2 * keys + TILE_KEYS) * head_size, rounded = 0;
+    if (precision == PM_BF16) {
+        packed = ((keys + 1) * head_size + (keys + TILE_KEYS) * (head_size + 1)) / 2;
+        rounded = QUERIES * (head_size + at_once + 2) / 2;
+    }
+    return threads *
+           (packed + rounded + QUERIES * (2 * head_size + at_once + TILE_KEYS) + 8 * LINE);
 }
 
 size_t pm_attention_backward_workspace(size_t keys, size_t head_size, size_t threads)

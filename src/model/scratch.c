@@ -103,7 +103,8 @@ static void walk_resnet(struct walk *w, const struct pm_resnet *r)
 }
 
 /* With the maps of the samples that are looked at. */
-static void walk_attention(struct walk *w, bool is_cross, size_t head_size)
+static void walk_attention(struct walk *w, bool is_cross, size_t head_size,
+                           enum pm_precision precision)
 {
     struct pm_attention_site *s = &w->site;
     size_t mark = w->meter.used;
@@ -115,7 +116,7 @@ static void walk_attention(struct walk *w, bool is_cross, size_t head_size)
         take(&w->meter, w->hook->samples * s->heads * s->queries * s->keys);
         borrow(&w->meter, pm_token_map_workspace(s->keys, w->threads));
     }
-    borrow(&w->meter, pm_attention_workspace(s->keys, head_size, is_wanted, w->threads));
+    borrow(&w->meter, pm_attention_workspace(s->keys, head_size, precision, is_wanted, w->threads));
     w->meter.used = mark;
     s->layer++;
 }
@@ -156,11 +157,14 @@ static void walk_transformer(struct walk *w, const struct pm_transformer *t,
     w->site.width = w->width;
     borrow(&w->meter, pm_group_norm_workspace(w->batch, w->height * w->width, t->channels));
     take(&w->meter, 2 * floats);
+    size_t rounded = t->precision == PM_BF16
+                         ? pm_gemm_bf16_workspace(rows_of(w), 4 * t->channels, w->threads)
+                         : 0;
     if (!w->records) take(&w->meter, 3 * floats);
     for (size_t i = 0; i < t->depth; i++) {
-        walk_attention(w, false, head_size);
-        walk_attention(w, true, head_size);
-        borrow(&w->meter, PM_FEED_ROWS * (1 + 8 + 4) * t->channels);
+        walk_attention(w, false, head_size, t->precision);
+        walk_attention(w, true, head_size, t->precision);
+        borrow(&w->meter, PM_FEED_ROWS * (1 + 8 + 4) * t->channels + rounded);
     }
     w->meter.used = mark;
 }
@@ -281,7 +285,7 @@ static void walk_vae_attention(struct walk *w)
     size_t floats = rows_of(w) * w->channels, mark = w->meter.used, pixels = w->height * w->width;
     take(&w->meter, 4 * floats + ARENA_LINE);
     borrow(&w->meter, pm_group_norm_workspace(w->batch, pixels, w->channels));
-    borrow(&w->meter, pm_attention_workspace(pixels, w->channels, false, w->threads));
+    borrow(&w->meter, pm_attention_workspace(pixels, w->channels, PM_FP32, false, w->threads));
     w->meter.used = mark;
 }
 
@@ -350,6 +354,6 @@ size_t pm_text_encoder_scratch_bytes(const struct pm_text_encoder *e, size_t pro
     for (size_t i = 0; i < 2; i++) take(&m, rows * e->channels);
     take(&m, rows * 3 * e->channels);
     take(&m, rows * e->feed_channels);
-    borrow(&m, pm_attention_workspace(PM_TOKENS, e->channels / e->heads, false, threads));
+    borrow(&m, pm_attention_workspace(PM_TOKENS, e->channels / e->heads, PM_FP32, false, threads));
     return bytes_of(m.peak);
 }

@@ -75,8 +75,7 @@ static void check_product(size_t m, size_t n, size_t k, enum pm_activation activ
     pm_pack_bf16(packed, b, k, n, n, 1);
     plain_gemm(expected, n, a, k, b, m, n, k, &epilogue);
     struct product p = {a, packed, m, n, k, &epilogue};
-    check_bf16_on_every_isa(
-        &(struct kernel_case){run_product, &p, m * n, expected, SUM_BOUND});
+    check_bf16_on_every_isa(&(struct kernel_case){run_product, &p, m * n, expected, SUM_BOUND});
     test_free(packed);
     guarded_free(a, m * k);
     guarded_free(b, k * n);
@@ -88,9 +87,9 @@ static void check_product(size_t m, size_t n, size_t k, enum pm_activation activ
 static void products_agree_with_float32s_of_rounded_numbers(void **state)
 {
     (void)state;
-    static const size_t sizes[][3] = {{1, 1, 1},     {2, 3, 2},     {13, 17, 5},  {12, 32, 64},
-                                      {77, 48, 33},  {200, 70, 31}, {50, 16, 1}, {5, 130, 1100},
-                                      {193, 35, 700}};
+    static const size_t sizes[][3] = {{1, 1, 1},    {2, 3, 2},      {13, 17, 5},
+                                      {12, 32, 64}, {77, 48, 33},   {200, 70, 31},
+                                      {50, 16, 1},  {5, 130, 1100}, {193, 35, 700}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         check_product(sizes[i][0], sizes[i][1], sizes[i][2], PM_IDENTITY);
         check_product(sizes[i][0], sizes[i][1], sizes[i][2], PM_SILU);
@@ -152,8 +151,8 @@ static void convolutions_by_patches_agree_with_float32s_of_rounded_numbers(void 
     (void)state;
     static const struct sizes cases[] = {
         /* in, out, kernel, stride, pads, batch, height, width */
-        {4, 20, 3, 1, 1, 1, 1, 9, 7},   {5, 3, 3, 1, 1, 1, 2, 1, 1}, {17, 33, 3, 2, 1, 1, 3, 8, 11},
-        {32, 16, 3, 2, 0, 1, 2, 6, 9},  {3, 18, 1, 1, 0, 0, 2, 5, 3}, {40, 70, 1, 1, 0, 0, 1, 9, 4},
+        {4, 20, 3, 1, 1, 1, 1, 9, 7},  {5, 3, 3, 1, 1, 1, 2, 1, 1},  {17, 33, 3, 2, 1, 1, 3, 8, 11},
+        {32, 16, 3, 2, 0, 1, 2, 6, 9}, {3, 18, 1, 1, 0, 0, 2, 5, 3}, {40, 70, 1, 1, 0, 0, 1, 9, 4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_convolution(&cases[i], SUM_BOUND);
@@ -163,9 +162,9 @@ static void convolutions_by_winograds_form_agree_within_its_rounding(void **stat
 {
     (void)state;
     static const struct sizes cases[] = {
-        {16, 16, 3, 1, 1, 1, 1, 4, 4},   {17, 35, 3, 1, 1, 1, 3, 7, 5}, {16, 48, 3, 1, 1, 1, 1, 1, 1},
-        {40, 21, 3, 1, 1, 1, 2, 13, 11}, {64, 64, 3, 1, 1, 1, 1, 32, 30},
-        {33, 290, 3, 1, 1, 1, 1, 22, 20},
+        {16, 16, 3, 1, 1, 1, 1, 4, 4},   {17, 35, 3, 1, 1, 1, 3, 7, 5},
+        {16, 48, 3, 1, 1, 1, 1, 1, 1},   {40, 21, 3, 1, 1, 1, 2, 13, 11},
+        {64, 64, 3, 1, 1, 1, 1, 32, 30}, {33, 290, 3, 1, 1, 1, 1, 22, 20},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_convolution(&cases[i], WINOGRAD_BOUND);
@@ -216,8 +215,8 @@ static void check_attention(size_t batch, size_t heads, size_t head_size, size_t
                           .v = v};
     plain_attention_probs(probs, q, k, &a.shape);
     plain_attention_apply(expected, probs, v, &a.shape);
-    check_bf16_on_every_isa(&(struct kernel_case){run_attention, &a, q_floats, expected,
-                                             ATTENTION_BOUND});
+    check_bf16_on_every_isa(
+        &(struct kernel_case){run_attention, &a, q_floats, expected, ATTENTION_BOUND});
     guarded_free(q, q_floats);
     guarded_free(k, kv_floats);
     guarded_free(v, kv_floats);

@@ -41,10 +41,9 @@ static void look_at(void *self, const struct pm_attention_site *site, float *pro
 }
 
 /* One pass, and what it took beyond its inputs. */
-static void try_forward(size_t batch, size_t height, size_t width, size_t observed, size_t threads,
-                        double slack)
+static void try_forward_of(const struct pm_unet *unet, size_t batch, size_t height, size_t width,
+                           size_t observed, size_t threads, double slack)
 {
-    const struct pm_unet *unet = &model.unet;
     struct pm_attention_hook hook = {.wants = wants_all,
                                      .on_probs = look_at,
                                      .first_sample = batch - observed,
@@ -66,6 +65,12 @@ static void try_forward(size_t batch, size_t height, size_t width, size_t observ
     pm_arena_free(&arena);
 }
 
+static void try_forward(size_t batch, size_t height, size_t width, size_t observed, size_t threads,
+                        double slack)
+{
+    try_forward_of(&model.unet, batch, height, width, observed, threads, slack);
+}
+
 static void a_pass_takes_what_is_said(void **state)
 {
     (void)state;
@@ -74,6 +79,19 @@ static void a_pass_takes_what_is_said(void **state)
     try_forward(2, 32, 32, 1, 1, 0.05);
     try_forward(2, 32, 24, 0, 2, 0.10);
     try_forward(2, 13, 9, 1, 2, 1.0); /* of so little, kernels' own memory is the most */
+}
+
+static void a_pass_in_bf16_takes_what_is_said(void **state)
+{
+    (void)state;
+    struct pm_model rounded;
+    struct pm_error err = {0};
+    const struct pm_model_additions in_bf16 = {.precision = PM_BF16};
+    assert_ok(pm_model_load_with(&rounded, "models/scenes", &in_bf16, &err), err);
+    try_forward_of(&rounded.unet, 4, 16, 16, 0, 1, 0.05);
+    try_forward_of(&rounded.unet, 6, 16, 16, 3, 1, 0.05);
+    try_forward_of(&rounded.unet, 2, 32, 24, 1, 2, 0.10);
+    pm_model_free(&rounded);
 }
 
 static void a_gradient_takes_what_is_said(void **state)
@@ -144,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pass_takes_what_is_said),
+        cmocka_unit_test(a_pass_in_bf16_takes_what_is_said),
         cmocka_unit_test(a_gradient_takes_what_is_said),
         cmocka_unit_test(the_vae_takes_what_is_said),
         cmocka_unit_test(the_text_encoder_takes_what_is_said),

@@ -34,6 +34,7 @@ struct pm_config {
     const char
         *model_config;      /* path of a folder with configs for a model of one file; NULL: none */
     const char *prediction; /* "epsilon" or "v_prediction"; NULL: as the model says */
+    bool is_bf16;           /* "precision": of the UNet's products */
     const char *inversions; /* path of an earlier store whose inversions are used; NULL: none */
     struct pm_config_lora loras[PM_CONFIG_MAX_LORAS];
     struct pm_config_embedding embeddings[PM_CONFIG_MAX_EMBEDDINGS];

@@ -10,9 +10,9 @@
  *  back. Outputs may not overlap inputs unless it says so.
  *
  *  An output row depends on its own inputs alone, never on M, B, or the number of threads, to
- *  the last bit; avx2 and avx512 give the same bits (both sum in fused multiply-adds over
- *  16 lanes, in the same order). baseline has no fused multiply-add and may differ in the last
- *  bits. */
+ *  the last bit; avx2, avx512 and avx512bf16 give the same bits (all sum in fused multiply-adds
+ *  over 16 lanes, in the same order), but for bfloat16, for which avx512bf16 has instructions of
+ *  its own. baseline has no fused multiply-add and may differ in the last bits. */
 #ifndef PM_KERNELS_KERNELS_H
 #define PM_KERNELS_KERNELS_H
 #include "pm/base/arena.h"
@@ -76,7 +76,7 @@ struct pm_attention_shape {
 };
 
 struct pm_kernels {
-    const char *isa; /* "avx512", "avx2" or "baseline" */
+    const char *isa; /* "avx512bf16", "avx512", "avx2" or "baseline" */
 
     /** c[m, n] = epilogue(a[m, k] b[k, n]), b packed by pm_pack. Rows of c and a have strides. */
     void (*gemm)(float *c, size_t c_stride, const float *a, size_t a_stride, const float *packed_b,
@@ -185,10 +185,14 @@ struct pm_kernels {
                                      size_t b_channels, const float *grad_out, size_t rows);
 };
 
-/** The best set for this CPU, chosen once. The environment variable PROMPTMILL_ISA=avx512|avx2|
- *  baseline asks for a lesser one (to compare them); a set that the CPU lacks is not taken, and
+/** The best set for this CPU, chosen once. The environment variable PROMPTMILL_ISA=avx512bf16|
+ *  avx512|avx2|baseline asks for a lesser one (to compare them); a set that the CPU lacks is not taken, and
  *  any other word ends the program. */
 const struct pm_kernels *pm_kernels(void);
+
+/** Has it products of bfloat16? Others multiply the same numbers as float32, which takes longer than
+ *  float32 does. */
+bool pm_kernels_have_bf16(const struct pm_kernels *kernels);
 
 /** A set by name, or NULL when it is not built in or this CPU cannot run it. */
 const struct pm_kernels *pm_kernels_named(const char *isa);

@@ -16,7 +16,7 @@ enum {
     IN = SMALL_WINOGRAD_IN,
     OUT = SMALL_WINOGRAD_OUT,
     POSITIONS = SMALL_WINOGRAD_POSITIONS,
-    WIDTH = TILE_PANELS * LANES,          /* columns of a group */
+    WIDTH = TILE_PANELS * LANES,      /* columns of a group */
     SKEW_NUMBERS = 2 * WINOGRAD_SKEW, /* as many bytes as there, off the powers of two */
 };
 
@@ -113,9 +113,9 @@ static void tile_out(const struct task *t, const struct chunk *chunk, const floa
             struct lanes row[IN];
             UNROLLED
             for (size_t k = 0; k < IN; k++) {
-                row[k] = lanes_load(products +
-                                    (j * IN + k) * (chunk->count * WIDTH + WINOGRAD_SKEW) +
-                                    i * WIDTH + c);
+                row[k] =
+                    lanes_load(products + (j * IN + k) * (chunk->count * WIDTH + WINOGRAD_SKEW) +
+                               i * WIDTH + c);
             }
             transform_out(half + j, IN, row); /* transposed: [column][row] */
         }
@@ -212,7 +212,6 @@ void pm_conv_bf16(float *out, const float *x, const struct pm_conv *conv, const 
         for (size_t j = 0; j < chunk.count; j++) tile_in(&chunk, j, &t);
 #pragma omp for schedule(dynamic)
         for (size_t j = 0; j < groups; j++)
-            convolve_group(&t, &chunk, j,
-                           products + (size_t)omp_get_thread_num() * product_floats);
+            convolve_group(&t, &chunk, j, products + (size_t)omp_get_thread_num() * product_floats);
     }
 }

@@ -10,8 +10,7 @@ ALWAYS_INLINE void finish_rows(float *c, size_t c_stride, const float *sums, siz
                                size_t column)
 {
     const float *bias = e->bias ? e->bias + column : NULL;
-    const float *residual =
-        e->residual ? e->residual + row * e->residual_stride + column : NULL;
+    const float *residual = e->residual ? e->residual + row * e->residual_stride + column : NULL;
     for (size_t r = 0; r < rows; r++) {
         for (size_t j = 0; j < columns; j += LANES) {
             size_t n = smaller(LANES, columns - j);

@@ -9,9 +9,9 @@
 #include <omp.h>
 
 enum {
-    K_BLOCK = 512,             /* pairs; 32 columns of it: 64 KiB */
-    MOST_ROWS = 192,           /* in a block */
-    FEWEST_ROWS = 48,          /* so that panels read are panels used */
+    K_BLOCK = 512,              /* pairs; 32 columns of it: 64 KiB */
+    MOST_ROWS = 192,            /* in a block */
+    FEWEST_ROWS = 48,           /* so that panels read are panels used */
     BLOCK_NUMBERS = 128 * 1024, /* of a block, rounded: a quarter of the second cache */
     WIDTH = TILE_PANELS * LANES,
 };
@@ -52,10 +52,9 @@ static void round_rows(uint16_t *rounded, const struct product *p, size_t row, s
     for (size_t r = 0; r < rows; r++) {
         const float *from = p->a + (row + r) * p->a_stride;
         for (size_t i = 0; i < stride; i += LANES)
-            lanes_store_bf16_up_to(rounded + r * stride + i,
-                                   lanes_load_up_to(from + i, p->k > i ? p->k - i : 0),
-                                   p->k > i ? smaller(LANES, p->k - i) : 0,
-                                   smaller(LANES, stride - i));
+            lanes_store_bf16_up_to(
+                rounded + r * stride + i, lanes_load_up_to(from + i, p->k > i ? p->k - i : 0),
+                p->k > i ? smaller(LANES, p->k - i) : 0, smaller(LANES, stride - i));
     }
 }
 
@@ -135,8 +134,7 @@ void PM_ISA_NAME(gemm_bf16)(float *c, size_t c_stride, const float *a, size_t a_
             run_block(&p, rounded + (size_t)omp_get_thread_num() * each, row,
                       smaller(p.block, m - row));
     } else { /* one block's columns are shared out */
-        uint16_t *rounded =
-            pm_arena_bytes(scratch, p.block * PAIR * p.pairs * sizeof *rounded);
+        uint16_t *rounded = pm_arena_bytes(scratch, p.block * PAIR * p.pairs * sizeof *rounded);
         for (size_t row = 0; row < m; row += p.block) {
             size_t rows = smaller(p.block, m - row);
             round_rows(rounded, &p, row, rows);

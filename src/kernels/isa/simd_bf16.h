@@ -42,9 +42,9 @@ ALWAYS_INLINE void lanes_store_bf16(uint16_t *p, struct lanes x)
 /** 16 pairs of a lane of each. */
 ALWAYS_INLINE void pairs_store(uint16_t *p, struct lanes even, struct lanes odd)
 {
-    const __m512i order = _mm512_set_epi16(
-        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
-        19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd.v, even.v);
     _mm512_storeu_si512(p, _mm512_permutexvar_epi16(order, halves));
 }
