@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     }
     if (argc > 3) omp_set_num_threads((int)strtol(argv[3], NULL, 10));
     const struct pm_model_additions additions = {
-        .options = {.tokenizer = argc > 2 ? argv[2] : NULL}, .pictures = {.are_of_one_size = true}};
+        .options = {.tokenizer = argc > 2 ? argv[2] : NULL}};
     double begin = pm_clock_seconds();
     if (!pm_model_load_with(&model, argv[1], &additions, &err)) {
         fprintf(stderr, "%s\n", err.message);

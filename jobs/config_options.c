@@ -16,7 +16,8 @@ enum {
     MODEL_CONFIG,
     PREDICTION,
     PRECISION,
-    PROFILE
+    PROFILE,
+    PROFILE_TIME
 };
 
 static const struct argp_option config_flags[] = {
@@ -55,6 +56,8 @@ static const struct argp_option run_flags[] = {
     {"retry-failed", 'r', NULL, 0, "try again what failed before", 0},
     {"log-folder", 'L', "FOLDER", 0,
      "each rank's log goes to a file there; stderr gets warnings and errors only", 0},
+    {"profile-time", PROFILE_TIME, NULL, 0,
+     "print at the end where the time went, by kind of layer", 0},
     {0}};
 static const struct argp_option get_flags[] = {
     {"get", 'G', "KEY", 0, "print this key's value alone, as \"store\" or \"limits.halt_file\"", 0},
@@ -222,6 +225,9 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         return 0;
     case 'L':
         o->log_folder = arg;
+        return 0;
+    case PROFILE_TIME:
+        o->profiles = true;
         return 0;
     case 'G':
         o->key = arg;

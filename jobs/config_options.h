@@ -15,6 +15,7 @@ struct config_options {
     /* CONFIG_RUN */
     bool retries_failed;    /* --retry-failed */
     const char *log_folder; /* --log-folder; NULL: none */
+    bool profiles;          /* --profile-time */
     /* CONFIG_GET */
     const char *key; /* --get; NULL: all */
     /* CONFIG_SUBMIT */

@@ -3,11 +3,13 @@
 #include "load_model.h"
 #include "run_edit.h"
 #include "run_inversions.h"
+#include "run_profile.h"
 #include "run_store.h"
 #include "verbs.h"
 
 #include "pm/base/log.h"
 #include "pm/kernels/kernels.h"
+#include "pm/kernels/profile.h"
 #include "pm/runtime/agree.h"
 #include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
@@ -242,7 +244,10 @@ int verb_run(int argc, char **argv)
     }
     pm_log_init(options.log_level, r.world.rank, r.world.ranks);
     if (prepare_run(&r, &options, &edits, &err)) {
+        double begin = pm_clock_seconds();
+        if (options.profiles) pm_profile_start();
         edit_all(&r);
+        if (options.profiles) run_profile_print(pm_clock_seconds() - begin);
         if (r.world.rank == 0) status = conclude(&r, edits);
     } else if (r.world.rank == 0) {
         pm_log(PM_LOG_ERROR, "%s", err.message);

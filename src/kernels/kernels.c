@@ -1,4 +1,4 @@
-#include "pm/kernels/kernels.h"
+#include "kernels_impl.h"
 
 #include "pm/base/error.h"
 
@@ -77,9 +77,15 @@ static const struct pm_kernels *choose(void)
     return sets[first].kernels;
 }
 
+static _Atomic(const struct pm_kernels *) chosen;
+
 const struct pm_kernels *pm_kernels(void)
 {
-    static _Atomic(const struct pm_kernels *) chosen;
     if (!chosen) chosen = choose();
     return chosen;
+}
+
+void pm_kernels_use(const struct pm_kernels *kernels)
+{
+    chosen = kernels;
 }

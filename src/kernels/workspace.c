@@ -9,6 +9,8 @@ enum {
     CACHE_FLOATS = 192 * 1024,
     FEWEST_TILES = 96,
     FEWEST_ROWS = 48,
+    PATCH_FLOATS = 64 * 1024,
+    MOST_PATCHES = 384,
     NORM_PIXELS = 128,
     SCORE_ROWS = 96,
     MAP_ROWS = 96,
@@ -85,7 +87,8 @@ size_t pm_conv_workspace(const struct pm_conv *conv, size_t batch, size_t height
         return biases + small_winograd_floats(conv, batch * tiles, threads);
     }
     size_t patch = conv->kernel * conv->kernel * conv->in;
-    size_t rows = smaller(pixels, larger(CACHE_FLOATS / patch, FEWEST_ROWS));
+    size_t rows = smaller(larger(PATCH_FLOATS / patch, FEWEST_ROWS), MOST_PATCHES);
+    rows = smaller(rows, pixels);
     size_t patches = threads * rows * (patch + (is_bf16 ? (patch + 1) / 2 : 0)) + LINE * threads;
     if (!conv->by_winograd) return biases + patches;
     size_t winograd = winograd_floats(conv, batch * tiles(height) * tiles(width), threads);

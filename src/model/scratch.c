@@ -42,7 +42,8 @@ struct walk {
     size_t height, width, channels;
     const struct pm_attention_hook *hook;
     struct pm_attention_site site;
-    bool records; /* for the way back, of which: */
+    bool in_turns; /* features are in memory that is taken once */
+    bool records;  /* for the way back, of which: */
     size_t largest_input, across, backward;
     size_t skips[MAX_SKIPS], skip_heights[MAX_SKIPS], skip_widths[MAX_SKIPS], skip_count;
 };
@@ -54,7 +55,7 @@ static size_t rows_of(const struct walk *w)
 
 static void take_feature(struct walk *w, size_t channels)
 {
-    take(&w->meter, rows_of(w) * channels);
+    if (!w->in_turns) take(&w->meter, rows_of(w) * channels);
     w->channels = channels;
 }
 
@@ -280,6 +281,13 @@ size_t pm_unet_gradient_bytes(const struct pm_unet *unet, size_t batch, size_t t
     return pm_unet_context_bytes(unet, batch, tokens) + bytes_of(larger(w.meter.peak, back));
 }
 
+/* turns_make() of vae.c */
+static void take_turns(struct walk *w, const struct pm_vae_half *half, size_t levels)
+{
+    size_t largest = pm_vae_largest_feature(half, levels, w->height * w->width);
+    for (size_t i = 0; i < 2; i++) take(&w->meter, w->batch * largest);
+}
+
 static void walk_vae_attention(struct walk *w)
 {
     size_t floats = rows_of(w) * w->channels, mark = w->meter.used, pixels = w->height * w->width;
@@ -314,7 +322,9 @@ size_t pm_vae_encode_bytes(const struct pm_vae *vae, size_t height, size_t width
                      .threads = threads,
                      .height = height * vae->factor,
                      .width = width * vae->factor,
-                     .channels = vae->config.in_channels};
+                     .channels = vae->config.in_channels,
+                     .in_turns = true};
+    take_turns(&w, half, vae->config.levels);
     walk_conv(&w, &half->conv_in);
     for (size_t i = 0; i < vae->config.levels; i++) {
         walk_vae_level(&w, &half->levels[i]);
@@ -329,7 +339,9 @@ size_t pm_vae_encode_bytes(const struct pm_vae *vae, size_t height, size_t width
 size_t pm_vae_decode_bytes(const struct pm_vae *vae, size_t height, size_t width, size_t threads)
 {
     const struct pm_vae_half *half = &vae->decoder;
-    struct walk w = {.batch = 1, .threads = threads, .height = height, .width = width};
+    struct walk w = {
+        .batch = 1, .threads = threads, .height = height, .width = width, .in_turns = true};
+    take_turns(&w, half, vae->config.levels);
     take_feature(&w, vae->config.latent_channels);
     if (vae->config.has_post_quant_conv) walk_conv(&w, &vae->post_quant_conv);
     walk_conv(&w, &half->conv_in);

@@ -67,6 +67,10 @@ void pm_vae_encode(float *moments, const struct pm_vae *vae, const float *image,
 void pm_vae_decode(float *image, const struct pm_vae *vae, const float *latents, size_t batch,
                    size_t height, size_t width, struct pm_arena *scratch);
 
+/** Floats of the largest feature of a sample, of which two are in memory at a time.
+ *  @param pixels  of what goes in: of the latent, or of the image */
+size_t pm_vae_largest_feature(const struct pm_vae_half *half, size_t levels, size_t pixels);
+
 /** pixels[n] = the byte of (x/2 + ½) clamped to [0, 1], truncated as the reference does
  *  (google/prompt-to-prompt, ptp_utils.py, latent2image). NaN becomes 0. */
 void pm_vae_to_bytes(unsigned char *pixels, const float *image, size_t n);

@@ -1,0 +1,203 @@
+/* Seconds of the parts of an edit: a UNet pass with its maps made and edited, a picture's decoding, the
+ * prompts' encoding.
+ *
+ *     pass MODEL TOKENIZER [-p fp32|bf16] [-t THREADS] [-n TARGETS] [-r REPEATS] [pass|decode|encode ...]
+ *
+ * A pass is one step's, of a source and its targets with and without guidance: 2 + 2 TARGETS samples. All
+ * cross-attention maps of the conditional ones are made and edited, and self-attention is copied in
+ * layers of at most 16x16 pixels. One that is not counted warms up. Prints one line of JSON a part: medians of the
+ * wall clock's seconds and of the processor's, and the memory taken beyond the weights. */
+#include "pm/control/attention_control.h"
+#include "pm/diffusion/schedule.h"
+#include "pm/edit/prepare.h"
+#include "pm/model/model.h"
+#include "pm/runtime/clock.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STEPS = 50, STEP = 10, MAX_REPEATS = 100, MAX_TARGETS = 8, MOST_SELF_PIXELS = 256 };
+
+static const char *const EDIT =
+    "{\"id\": \"cat-to-dog\", \"source\": \"a photo of a cat on a sofa\", \"targets\": [{\"prompt\": "
+    "\"a photo of a dog on a sofa\", \"edit\": \"replace\"}]}";
+
+struct bench {
+    struct pm_model model;
+    struct pm_schedule schedule;
+    struct pm_recipe recipe;
+    struct pm_prepared prepared;
+    struct pm_arena inputs, scratch;
+    size_t targets, samples, side;
+    float *latents, *out, *context, *image;
+    struct pm_unet_context kv;
+    struct pm_attention_control control;
+    struct pm_attention_hook hook;
+    struct pm_target_control controls[MAX_TARGETS];
+};
+
+static float *random_floats(struct pm_arena *arena, size_t n)
+{
+    float *x = pm_arena_floats(arena, n);
+    unsigned state = 1;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        x[i] = ((float)(state >> 8) - 8388608.0f) * (1.7320508f / 8388608.0f);
+    }
+    return x;
+}
+
+PM_MUST_CHECK static bool load(struct bench *b, const char *path,
+                               const struct pm_model_additions *additions, struct pm_error *err)
+{
+    struct pm_schedule_config config;
+    PM_TRY(pm_model_load_with(&b->model, path, additions, err));
+    PM_TRY(pm_schedule_config_read(&config, b->model.checkpoint.scheduler,
+                                   b->model.checkpoint.scheduler_path, err));
+    PM_TRY(pm_schedule_init(&b->schedule, &config, PM_DDIM, STEPS, err));
+    json_t *line = json_loads(EDIT, 0, NULL);
+    PM_ASSERT(line != NULL);
+    pm_recipe_resolve(line, NULL);
+    PM_TRY(pm_recipe_read(&b->recipe, line, "edit", err));
+    PM_TRY(pm_prepare(&b->prepared, &b->recipe, b->model.tokenizer, &b->schedule, err));
+    return b->prepared.targets[0].error.code == PM_OK ||
+           pm_fail(err, PM_E_INPUT, "%s", b->prepared.targets[0].error.message);
+}
+
+static void make_inputs(struct bench *b)
+{
+    const struct pm_unet *unet = &b->model.unet;
+    size_t count, pixels, context;
+    b->side = unet->config.sample_size;
+    b->samples = 2 + 2 * b->targets;
+    pixels = b->side * b->side;
+    context = PM_TOKENS * unet->config.context_channels;
+    pm_arena_init(&b->inputs, (size_t)8 << 30);
+    pm_arena_init(&b->scratch, pm_model_scratch_bytes());
+    b->latents = random_floats(&b->inputs, b->samples * pixels * unet->config.in_channels);
+    b->out = pm_arena_floats(&b->inputs, b->samples * pixels * unet->config.out_channels);
+    b->context = random_floats(&b->inputs, b->samples * context);
+    b->image = pm_arena_floats(&b->inputs,
+                               pixels * b->model.vae.factor * b->model.vae.factor * 3);
+    b->kv = pm_unet_context_make(unet, b->context, b->samples, PM_TOKENS, &b->inputs);
+    count = pm_unet_attention_sites(unet, b->side, b->side, NULL);
+    struct pm_attention_site *sites = pm_arena_bytes(&b->inputs, count * sizeof *sites);
+    pm_unet_attention_sites(unet, b->side, b->side, sites);
+    for (size_t i = 0; i < b->targets; i++)
+        b->controls[i] = (struct pm_target_control){.map = &b->prepared.targets[0].map,
+                                                    .self_end = STEPS,
+                                                    .self_max_pixels = MOST_SELF_PIXELS};
+    b->control =
+        pm_attention_control_make(b->controls, b->targets, sites, count, unet->config.in_channels,
+                                  NULL, 0, &b->inputs);
+    b->hook = pm_attention_control_hook(&b->control);
+    b->hook.first_sample = b->hook.samples = b->targets + 1;
+    b->hook.begin_step(b->hook.self, STEP);
+}
+
+static void run_pass(struct bench *b)
+{
+    pm_unet_forward(b->out, &b->model.unet, b->latents, (float)b->schedule.timesteps[STEP], &b->kv,
+                    b->side, b->side, &b->hook, &b->scratch);
+}
+
+static void run_decode(struct bench *b)
+{
+    pm_vae_decode(b->image, &b->model.vae, b->latents, 1, b->side, b->side, &b->scratch);
+}
+
+static void run_encode(struct bench *b)
+{
+    static int32_t ids[(MAX_TARGETS + 2) * PM_TOKENS];
+    size_t mark = b->scratch.used, prompts = b->targets + 2;
+    float *out = pm_arena_floats(&b->scratch,
+                                 prompts * PM_TOKENS * b->model.text_encoder.channels);
+    pm_text_encoder_forward(out, &b->model.text_encoder, ids, prompts, NULL, &b->scratch);
+    b->scratch.used = mark;
+}
+
+static const struct part {
+    const char *name;
+    void (*run)(struct bench *b);
+} parts[] = {{"pass", run_pass}, {"decode", run_decode}, {"encode", run_encode}};
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, by_size);
+    return (x[(n - 1) / 2] + x[n / 2]) / 2.0;
+}
+
+static void measure(struct bench *b, const struct part *part, size_t repeats, const char *precision)
+{
+    double wall[MAX_REPEATS], cpu[MAX_REPEATS];
+    b->scratch.peak = 0;
+    part->run(b);
+    for (size_t i = 0; i < repeats; i++) {
+        double wall_start = pm_clock_seconds(), cpu_start = (double)clock() / CLOCKS_PER_SEC;
+        part->run(b);
+        wall[i] = pm_clock_seconds() - wall_start;
+        cpu[i] = (double)clock() / CLOCKS_PER_SEC - cpu_start;
+    }
+    printf("{\"peer\": \"promptmill\", \"part\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, "
+           "\"batch\": %zu, \"seconds\": %.4f, \"cpu_seconds\": %.4f, \"scratch_bytes\": %zu, "
+           "\"isa\": \"%s\"}\n",
+           part->name, precision, omp_get_max_threads(), part->run == run_decode ? 1 : b->samples,
+           median(wall, repeats), median(cpu, repeats), b->scratch.peak, pm_kernels()->isa);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    const char *precision = "fp32";
+    int threads = 1, targets = 1, repeats = 3, option;
+    while ((option = getopt(argc, argv, "p:t:n:r:")) != -1) {
+        if (option == 'p') precision = optarg;
+        if (option == 't') threads = atoi(optarg);
+        if (option == 'n') targets = atoi(optarg);
+        if (option == 'r') repeats = atoi(optarg);
+        if (option == '?') return 2;
+    }
+    bool is_bf16 = strcmp(precision, "bf16") == 0;
+    if (argc - optind < 2 || threads < 1 || targets < 1 || targets > MAX_TARGETS || repeats < 1 ||
+        repeats > MAX_REPEATS || (!is_bf16 && strcmp(precision, "fp32") != 0)) {
+        fprintf(stderr, "usage: pass MODEL TOKENIZER [-p fp32|bf16] [-t THREADS] [-n TARGETS] "
+                        "[-r REPEATS] [pass|decode|encode ...]\n");
+        return 2;
+    }
+    omp_set_num_threads(threads);
+    static struct bench b;
+    struct pm_error err = {0};
+    const char *tokenizer = argv[optind + 1];
+    const struct pm_model_additions additions = {
+        .options = {.tokenizer = *tokenizer ? tokenizer : NULL},
+        .precision = is_bf16 ? PM_BF16 : PM_FP32};
+    b.targets = (size_t)targets;
+    if (!load(&b, argv[optind], &additions, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    make_inputs(&b);
+    for (size_t i = 0; i < PARTS; i++) {
+        bool wanted = argc - optind == 2;
+        for (int j = optind + 2; j < argc; j++)
+            wanted = wanted || strcmp(argv[j], parts[i].name) == 0;
+        if (wanted) measure(&b, &parts[i], (size_t)repeats, precision);
+    }
+    pm_arena_free(&b.scratch);
+    pm_arena_free(&b.inputs);
+    pm_prepared_free(&b.prepared);
+    pm_recipe_free(&b.recipe);
+    pm_model_free(&b.model);
+    return 0;
+}
