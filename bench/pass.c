@@ -1,15 +1,17 @@
 /* Seconds of the parts of an edit: a UNet pass with its maps made and edited, a picture's decoding, the
  * prompts' encoding.
  *
- *     pass MODEL TOKENIZER [-p fp32|bf16] [-t THREADS] [-n TARGETS] [-r REPEATS] [pass|decode|encode ...]
+ *     pass MODEL TOKENIZER [-b] [-p fp32|bf16] [-t THREADS] [-n TARGETS] [-r REPEATS] [pass|decode|encode ...]
  *
  * A pass is one step's, of a source and its targets with and without guidance: 2 + 2 TARGETS samples. All
  * cross-attention maps of the conditional ones are made and edited, and self-attention is copied in
  * layers of at most 16x16 pixels. One that is not counted warms up. Prints one line of JSON a part: medians of the
- * wall clock's seconds and of the processor's, and the memory taken beyond the weights. */
+ * wall clock's seconds and of the processor's, and the memory taken beyond the weights; with -b, on stderr, what
+ * each kind of layer took of one of them. */
 #include "pm/control/attention_control.h"
 #include "pm/diffusion/schedule.h"
 #include "pm/edit/prepare.h"
+#include "pm/kernels/profile.h"
 #include "pm/model/model.h"
 #include "pm/runtime/clock.h"
 
@@ -22,9 +24,9 @@
 
 enum { STEPS = 50, STEP = 10, MAX_REPEATS = 100, MAX_TARGETS = 8, MOST_SELF_PIXELS = 256 };
 
-static const char *const EDIT =
-    "{\"id\": \"cat-to-dog\", \"source\": \"a photo of a cat on a sofa\", \"targets\": [{\"prompt\": "
-    "\"a photo of a dog on a sofa\", \"edit\": \"replace\"}]}";
+static const char *const EDIT = "{\"id\": \"cat-to-dog\", \"source\": \"a photo of a cat on a "
+                                "sofa\", \"targets\": [{\"prompt\": "
+                                "\"a photo of a dog on a sofa\", \"edit\": \"replace\"}]}";
 
 struct bench {
     struct pm_model model;
@@ -81,8 +83,7 @@ static void make_inputs(struct bench *b)
     b->latents = random_floats(&b->inputs, b->samples * pixels * unet->config.in_channels);
     b->out = pm_arena_floats(&b->inputs, b->samples * pixels * unet->config.out_channels);
     b->context = random_floats(&b->inputs, b->samples * context);
-    b->image = pm_arena_floats(&b->inputs,
-                               pixels * b->model.vae.factor * b->model.vae.factor * 3);
+    b->image = pm_arena_floats(&b->inputs, pixels * b->model.vae.factor * b->model.vae.factor * 3);
     b->kv = pm_unet_context_make(unet, b->context, b->samples, PM_TOKENS, &b->inputs);
     count = pm_unet_attention_sites(unet, b->side, b->side, NULL);
     struct pm_attention_site *sites = pm_arena_bytes(&b->inputs, count * sizeof *sites);
@@ -91,9 +92,8 @@ static void make_inputs(struct bench *b)
         b->controls[i] = (struct pm_target_control){.map = &b->prepared.targets[0].map,
                                                     .self_end = STEPS,
                                                     .self_max_pixels = MOST_SELF_PIXELS};
-    b->control =
-        pm_attention_control_make(b->controls, b->targets, sites, count, unet->config.in_channels,
-                                  NULL, 0, &b->inputs);
+    b->control = pm_attention_control_make(b->controls, b->targets, sites, count,
+                                           unet->config.in_channels, NULL, 0, &b->inputs);
     b->hook = pm_attention_control_hook(&b->control);
     b->hook.first_sample = b->hook.samples = b->targets + 1;
     b->hook.begin_step(b->hook.self, STEP);
@@ -114,8 +114,7 @@ static void run_encode(struct bench *b)
 {
     static int32_t ids[(MAX_TARGETS + 2) * PM_TOKENS];
     size_t mark = b->scratch.used, prompts = b->targets + 2;
-    float *out = pm_arena_floats(&b->scratch,
-                                 prompts * PM_TOKENS * b->model.text_encoder.channels);
+    float *out = pm_arena_floats(&b->scratch, prompts * PM_TOKENS * b->model.text_encoder.channels);
     pm_text_encoder_forward(out, &b->model.text_encoder, ids, prompts, NULL, &b->scratch);
     b->scratch.used = mark;
 }
@@ -138,7 +137,26 @@ static double median(double *x, size_t n)
     return (x[(n - 1) / 2] + x[n / 2]) / 2.0;
 }
 
-static void measure(struct bench *b, const struct part *part, size_t repeats, const char *precision)
+/** Of one more run. */
+static void break_down(struct bench *b, const struct part *part)
+{
+    struct pm_profile before = pm_profile_so_far();
+    double begin = pm_clock_seconds();
+    part->run(b);
+    double total = pm_clock_seconds() - begin;
+    struct pm_profile after = pm_profile_so_far();
+    for (size_t i = 0; i < PM_PROFILE_KINDS; i++) {
+        double seconds = after.seconds[i] - before.seconds[i];
+        double flops = after.flops[i] - before.flops[i];
+        if (seconds == 0.0) continue;
+        fprintf(stderr, "%-7s %-22s %8.3f s %6.1f%% %9.1f GFLOP %8.1f GFLOP/s\n", part->name,
+                pm_profile_kind_name(i), seconds, 100.0 * seconds / total, flops / 1e9,
+                flops / seconds / 1e9);
+    }
+}
+
+static void measure(struct bench *b, const struct part *part, size_t repeats, const char *precision,
+                    bool breaks_down)
 {
     double wall[MAX_REPEATS], cpu[MAX_REPEATS];
     b->scratch.peak = 0;
@@ -155,13 +173,16 @@ static void measure(struct bench *b, const struct part *part, size_t repeats, co
            part->name, precision, omp_get_max_threads(), part->run == run_decode ? 1 : b->samples,
            median(wall, repeats), median(cpu, repeats), b->scratch.peak, pm_kernels()->isa);
     fflush(stdout);
+    if (breaks_down) break_down(b, part);
 }
 
 int main(int argc, char **argv)
 {
     const char *precision = "fp32";
     int threads = 1, targets = 1, repeats = 3, option;
-    while ((option = getopt(argc, argv, "p:t:n:r:")) != -1) {
+    bool breaks_down = false;
+    while ((option = getopt(argc, argv, "bp:t:n:r:")) != -1) {
+        if (option == 'b') breaks_down = true;
         if (option == 'p') precision = optarg;
         if (option == 't') threads = atoi(optarg);
         if (option == 'n') targets = atoi(optarg);
@@ -171,11 +192,12 @@ int main(int argc, char **argv)
     bool is_bf16 = strcmp(precision, "bf16") == 0;
     if (argc - optind < 2 || threads < 1 || targets < 1 || targets > MAX_TARGETS || repeats < 1 ||
         repeats > MAX_REPEATS || (!is_bf16 && strcmp(precision, "fp32") != 0)) {
-        fprintf(stderr, "usage: pass MODEL TOKENIZER [-p fp32|bf16] [-t THREADS] [-n TARGETS] "
+        fprintf(stderr, "usage: pass MODEL TOKENIZER [-b] [-p fp32|bf16] [-t THREADS] [-n TARGETS] "
                         "[-r REPEATS] [pass|decode|encode ...]\n");
         return 2;
     }
     omp_set_num_threads(threads);
+    if (breaks_down) pm_profile_start();
     static struct bench b;
     struct pm_error err = {0};
     const char *tokenizer = argv[optind + 1];
@@ -192,7 +214,7 @@ int main(int argc, char **argv)
         bool wanted = argc - optind == 2;
         for (int j = optind + 2; j < argc; j++)
             wanted = wanted || strcmp(argv[j], parts[i].name) == 0;
-        if (wanted) measure(&b, &parts[i], (size_t)repeats, precision);
+        if (wanted) measure(&b, &parts[i], (size_t)repeats, precision, breaks_down);
     }
     pm_arena_free(&b.scratch);
     pm_arena_free(&b.inputs);

@@ -21,8 +21,8 @@ void run_profile_print(double seconds)
     for (size_t i = 0; i < PM_PROFILE_KINDS; i++) {
         rest -= all.seconds[i];
         if (all.calls[i] == 0.0) continue;
-        printf("%-22s %10.0f %12.2f %7.1f%%", pm_profile_kind_name(i), all.calls[i],
-               all.seconds[i], 100.0 * all.seconds[i] / total);
+        printf("%-22s %10.0f %12.2f %7.1f%%", pm_profile_kind_name(i), all.calls[i], all.seconds[i],
+               100.0 * all.seconds[i] / total);
         if (all.flops[i] > 0.0) printf(" %10.1f", all.flops[i] / all.seconds[i] / 1e9);
         printf("\n");
     }

@@ -31,6 +31,18 @@ else
     echo "# this CPU lacks AVX2 or AVX-512: their stores are not compared"
 fi
 
+check "bf16 runs alone" ends 2 on 1 run $config --precision bf16 --store "$work/bf16-1.h5"
+check "bf16 runs on 3 ranks" ends 2 on 3 run $config --precision bf16 --store "$work/bf16-3.h5"
+check "bf16's stores are the same" same_stores "$work/bf16-1.h5" "$work/bf16-3.h5"
+check "bf16's store is another than fp32's" ends 1 same_stores "$work/1.h5" "$work/bf16-1.h5"
+check "a store of fp32 is not gone on with in bf16" ends 1 on 1 run $config --precision bf16 --store "$work/1.h5"
+check "that is said" says '"precision" was "fp32" and is now "bf16"'
+
+check "a run tells where its time went" ends 2 on 2 run $config --profile-time --store "$work/profile.h5"
+check "by kind of layer" prints "convolutions 3x3"
+check "and in all" prints "editing"
+check "that changes no store" same_stores "$work/1.h5" "$work/profile.h5"
+
 check "PNDM runs alone" ends 2 "$program" run $config --scheduler pndm --store "$work/pndm-1.h5"
 check "PNDM runs on 2 ranks" ends 2 on 2 run $config --scheduler pndm --store "$work/pndm-2.h5"
 check "PNDM's stores are the same" same_stores "$work/pndm-1.h5" "$work/pndm-2.h5"

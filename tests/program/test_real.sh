@@ -27,6 +27,10 @@ check "two ranks make the same as one" same_stores "$work/1.h5" "$work/2.h5"
 for sentence in 'broken.png' 'none.png' 'red-star.png'; do
     check "status says what is wrong with $sentence" grep -q "$sentence" "$work/stdout"
 done
+check "bf16 edits real pictures" ends 2 on 2 run "$work/run.json" --precision bf16 --store "$work/bf16.h5"
+"$program" status "$work/bf16.h5" >"$work/stdout" 2>&1
+check "null-text inversion, which needs a gradient, is refused there" \
+    prints 'edits.jsonl:3: null-text inversion needs the precision fp32, not bf16'
 check "PNDM cannot invert" ends 1 "$program" plan "$work/run.json" --scheduler pndm
 check "and the plan says what can" prints 'edits.jsonl:1: an "image" is inverted by DDIM'
 

@@ -5,7 +5,7 @@
 
 enum pm_profile_kind {
     PM_PROFILE_CONV_3X3,
-    PM_PROFILE_CONV_OTHER,      /* 1x1, and those that halve the image */
+    PM_PROFILE_CONV_OTHER, /* 1x1, and those that halve the image */
     PM_PROFILE_LINEAR,
     PM_PROFILE_SELF_ATTENTION,
     PM_PROFILE_CROSS_ATTENTION,
@@ -20,7 +20,7 @@ enum pm_profile_kind {
 
 struct pm_profile {
     double seconds[PM_PROFILE_KINDS]; /* of the wall clock */
-    double flops[PM_PROFILE_KINDS];   /* of products, counted as their plain form has them; else 0 */
+    double flops[PM_PROFILE_KINDS]; /* of products, counted as their plain form has them; else 0 */
     double calls[PM_PROFILE_KINDS];
 };
 
