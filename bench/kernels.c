@@ -9,6 +9,9 @@
 #include "pm/kernels/pack.h"
 
 #include <cblas.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +54,52 @@ static double seconds(const struct job *job)
     }
     return best;
 }
+
+#ifdef __x86_64__
+enum { SUMS = 24, TURNS = 1 << 21 }; /* sums as in a tile of the kernels, in registers */
+
+__attribute__((target("avx512f"))) static void run_fma_peak(const struct job *j)
+{
+    __m512 sum[SUMS];
+    for (size_t i = 0; i < SUMS; i++) sum[i] = _mm512_set1_ps((float)j->m);
+    for (size_t turn = 0; turn < TURNS; turn++) {
+#pragma GCC unroll 24
+        for (size_t i = 0; i < SUMS; i++)
+            sum[i] = _mm512_fmadd_ps(sum[i], _mm512_set1_ps(0.5f), _mm512_set1_ps(1.0f));
+    }
+    for (size_t i = 0; i < SUMS; i++) __asm__ volatile("" : : "v"(sum[i]));
+}
+
+__attribute__((target("avx512f,avx512bf16"))) static void run_dot_peak(const struct job *j)
+{
+    const __m512bh x = (__m512bh)_mm512_set1_epi32(0x3f003f00); /* pairs of a half */
+    __m512 sum[SUMS];
+    for (size_t i = 0; i < SUMS; i++) sum[i] = _mm512_set1_ps((float)j->m);
+    for (size_t turn = 0; turn < TURNS; turn++) {
+#pragma GCC unroll 24
+        for (size_t i = 0; i < SUMS; i++) sum[i] = _mm512_dpbf16_ps(sum[i], x, x);
+    }
+    for (size_t i = 0; i < SUMS; i++) __asm__ volatile("" : : "v"(sum[i]));
+}
+
+/** What one thread could do at most, of numbers that never leave its registers. */
+static void print_peaks(struct job job)
+{
+    if (!__builtin_cpu_supports("avx512f")) return;
+    double vectors = (double)SUMS * TURNS / omp_get_max_threads(); /* seconds() is shared out */
+    job.run = run_fma_peak;
+    printf("peak of one thread: float32 %.0f", 32.0 * vectors / seconds(&job) / 1e9);
+    job.run = run_dot_peak;
+    if (__builtin_cpu_supports("avx512bf16"))
+        printf(", bfloat16 %.0f", 64.0 * vectors / seconds(&job) / 1e9);
+    printf(" GFLOP/s\n");
+}
+#else
+static void print_peaks(struct job job)
+{
+    (void)job;
+}
+#endif
 
 static float *random_floats(struct pm_arena *arena, size_t n)
 {
@@ -222,6 +271,8 @@ int main(int argc, char **argv)
     openblas_set_num_threads(omp_get_max_threads());
     printf("%s, %d threads; OpenBLAS for %s\n", kernels->isa, omp_get_max_threads(),
            openblas_get_corename());
+
+    print_peaks(job);
 
     static const size_t products[][3] = {{1024, 128, 128},   {1024, 384, 128}, {1024, 1024, 128},
                                          {1024, 128, 512},   {256, 192, 192},  {256, 1536, 192},

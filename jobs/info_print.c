@@ -147,6 +147,8 @@ static void print_memory(const struct pm_model *m, const struct pm_edit_settings
         "memory        %.2f GB for the model, once a host, and for each rank, of %zu thread%s:\n",
         weights / 1e9, threads, threads == 1 ? "" : "s");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        bool has_gradient = m->precision == PM_FP32;
+        if (!has_gradient && strstr(lines[i][1], "null-text")) continue;
         double rank = rank_bytes(&memory, lines[i][1]);
         if (isnan(rank)) continue;
         printf("  %.2f GB     %s; this host's %.1f GB have room for %.0f\n", rank / 1e9,

@@ -56,8 +56,8 @@ static void a_set_that_notes_times_gives_the_same_bits_and_counts_the_products(v
     assert_true(profile.flops[PM_PROFILE_CONV_3X3] == 18.0 * (double)pixels * N * K);
     assert_true(profile.flops[PM_PROFILE_SELF_ATTENTION] == 4.0 * M * M * N);
     for (size_t i = 0; i < PM_PROFILE_KINDS; i++) {
-        bool was_called = i == PM_PROFILE_LINEAR || i == PM_PROFILE_CONV_3X3 ||
-                          i == PM_PROFILE_SELF_ATTENTION;
+        bool was_called =
+            i == PM_PROFILE_LINEAR || i == PM_PROFILE_CONV_3X3 || i == PM_PROFILE_SELF_ATTENTION;
         assert_true(profile.calls[i] == (was_called ? 1.0 : 0.0));
         assert_true((profile.seconds[i] > 0.0) == was_called);
         assert_non_null(pm_profile_kind_name(i));
