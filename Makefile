@@ -3,7 +3,8 @@
 # make test       everything that is checked: layers, unit, golden and MPI tests, the program itself;
 #                 most of it again under the address and undefined-behaviour sanitizers
 # make deps       install what is missing (Debian, root or sudo), or name it
-# make bench      how fast it is against diffusers     make soak   kills a run 100 times
+# make bench      how fast it is against OpenVINO and diffusers; half an hour, 8 GB of disk
+# make soak       kills a run 100 times
 # make fuzz       SECONDS=60: inputs made up by clang's libFuzzer, for each kind of file that is read
 # make test-slurm all that Slurm does to a job, on three hosts made of namespaces; takes minutes
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
@@ -89,6 +90,7 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 bench: $(PROGRAM) $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+	bench/table.py
 	bench/edit.sh
 soak: $(PROGRAM)
 	@BUILD=$(BUILD) tests/soak.sh
