@@ -182,7 +182,7 @@ ALWAYS_INLINE struct lanes hide_later(struct lanes score, size_t key, size_t que
 static void exponentiate(float *scores, size_t first_key, size_t keys, struct running *running,
                          float *out, const struct pm_attention_shape *s, size_t query)
 {
-    const struct lanes scale = lanes_set(s->scale);
+    const struct lanes scale = lanes_set(s->scale * 1.44269504f); /* e^x is 2^(x log2 e) */
     for (size_t p = 0; p < TILE_PANELS; p++) {
         float *column = scores + p * LANES;
         size_t first_query = query + p * LANES;
@@ -194,7 +194,7 @@ static void exponentiate(float *scores, size_t first_key, size_t keys, struct ru
         }
         struct lanes sum = lanes_set(0.0f);
         if (first_key) {
-            struct lanes less = lanes_exp(lanes_mul(lanes_sub(running->max[p], max), scale));
+            struct lanes less = lanes_exp2_below(lanes_mul(lanes_sub(running->max[p], max), scale));
             sum = lanes_mul(running->sum[p], less);
             for (size_t c = 0; c < s->head_size; c++) {
                 float *o = out + c * QUERIES + p * LANES;
@@ -204,7 +204,7 @@ static void exponentiate(float *scores, size_t first_key, size_t keys, struct ru
         for (size_t i = 0; i < keys; i++) {
             struct lanes x = lanes_load(column + i * QUERIES);
             if (s->causal) x = hide_later(x, first_key + i, first_query);
-            struct lanes e = lanes_exp(lanes_mul(lanes_sub(x, max), scale));
+            struct lanes e = lanes_exp2_below(lanes_mul(lanes_sub(x, max), scale));
             lanes_store(column + i * QUERIES, e);
             sum = lanes_add(sum, e);
         }

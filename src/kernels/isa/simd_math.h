@@ -44,6 +44,22 @@ ALWAYS_INLINE struct lanes lanes_exp(struct lanes x)
     return lanes_scale(lanes_add(p, lanes_set(1.0f)), n);
 }
 
+/** 2^x within 1 ulp for x <= 0; 0 below -150, NaN of NaN: softmax's exponential.
+ *
+ *  x = n + f with |f| <= ½, and 2^f = 1 + f p(f), p the minimax polynomial: its error is 0.02 ulp. */
+ALWAYS_INLINE struct lanes lanes_exp2_below(struct lanes x)
+{
+    x = lanes_max(lanes_set(-152.0f), x);
+    struct lanes n = lanes_round(x), f = lanes_sub(x, n);
+    struct lanes p = lanes_set(1.53533618e-4f);
+    p = lanes_fma(p, f, lanes_set(1.33988744e-3f));
+    p = lanes_fma(p, f, lanes_set(9.61843736e-3f));
+    p = lanes_fma(p, f, lanes_set(5.55033247e-2f));
+    p = lanes_fma(p, f, lanes_set(2.40226479e-1f));
+    p = lanes_fma(p, f, lanes_set(6.93147203e-1f));
+    return lanes_scale(lanes_fma(p, f, lanes_set(1.0f)), n);
+}
+
 /** x / (1 + e^(-steepness x)) */
 ALWAYS_INLINE struct lanes lanes_swish(struct lanes x, float steepness)
 {
