@@ -9,7 +9,7 @@
  * time, just before the tiles read it: it never leaves the cache, and the tiles are the same. */
 #include "epilogue.h"
 #include "isa.h"
-#include "simd.h"
+#include "tile.h"
 
 #include <omp.h>
 
@@ -70,6 +70,7 @@ ALWAYS_INLINE void run_tile(const struct tile *t, const size_t rows, const size_
         UNROLLED
         for (size_t p = 0; p < panels; p++) {
             column[p] = lanes_load(b + p * panel_floats);
+            __builtin_prefetch(b + p * panel_floats + AHEAD * LANES);
         }
         UNROLLED
         for (size_t r = 0; r < rows; r++) {

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+enum { AHEAD = 16 }; /* rows of b that are asked for before they are read */
+
 /** c[rows, panels 16] (+)= a[rows, k] b[k, panels 16]; element (r, i) of a lies at r row_step +
  *  i k_step. rows and panels are constants where this is inlined, and so had better be the steps.
  *  @param goes_on  from what is in c, else from zeros */
@@ -65,6 +67,7 @@ ALWAYS_INLINE void tile_product_bf16(float *c, size_t c_step, const uint16_t *a,
         UNROLLED
         for (size_t p = 0; p < panels; p++) {
             column[p] = pairs_load(b + p * panel_step);
+            __builtin_prefetch(b + p * panel_step + AHEAD * PAIR * LANES);
         }
         UNROLLED
         for (size_t r = 0; r < rows; r++) {
