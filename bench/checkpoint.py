@@ -30,7 +30,7 @@ def values(name, sides):
     """A random piece of the block, over and over; norms are left as they are."""
     count = math.prod(sides)
     if len(sides) < 2:
-        is_norm = "norm" in name or "ln_" in name or "in_layers.0" in name or "out_layers.0" in name
+        is_norm = any(part in name for part in ("norm", "ln_", "in_layers.0", "out_layers.0", ".out.0"))
         return numpy.full(count, 1.0 if is_norm and name.endswith("weight") else 0.0, numpy.float16)
     scale = 1.0 / math.sqrt(count / sides[0])
     start = int(random.integers(BLOCK // 2))

@@ -1,13 +1,15 @@
 /* Seconds of the parts of an edit: a UNet pass with its maps made and edited, a picture's decoding, the
  * prompts' encoding.
  *
- *     pass MODEL TOKENIZER [-b] [-p fp32|bf16] [-t THREADS] [-n TARGETS] [-r REPEATS] [pass|decode|encode ...]
+ *     pass MODEL TOKENIZER [-b] [-p fp32|bf16] [-t THREADS] [-n TARGETS] [-r REPEATS]
+ *         [-o FILE] [pass|decode|encode ...]
  *
  * A pass is one step's, of a source and its targets with and without guidance: 2 + 2 TARGETS samples. All
  * cross-attention maps of the conditional ones are made and edited, and self-attention is copied in
  * layers of at most 16x16 pixels. One that is not counted warms up. Prints one line of JSON a part: medians of the
  * wall clock's seconds and of the processor's, and the memory taken beyond the weights; with -b, on stderr, what
- * each kind of layer took of one of them. */
+ * each kind of layer took of one of them. With -o nothing is timed: a pass's latents, context and output go to FILE as
+ * float32, for bench/accuracy.py. */
 #include "pm/control/attention_control.h"
 #include "pm/diffusion/schedule.h"
 #include "pm/edit/prepare.h"
@@ -119,6 +121,24 @@ static void run_encode(struct bench *b)
     b->scratch.used = mark;
 }
 
+/** A plain pass, [samples, y, x, channel] and the context [samples, tokens, channels]. */
+static bool write_pass(struct bench *b, const char *path)
+{
+    const struct pm_unet_config *c = &b->model.unet.config;
+    size_t pixels = b->samples * b->side * b->side;
+    pm_unet_forward(b->out, &b->model.unet, b->latents, (float)b->schedule.timesteps[STEP], &b->kv,
+                    b->side, b->side, NULL, &b->scratch);
+    size_t latents = pixels * c->in_channels, out = pixels * c->out_channels;
+    size_t context = b->samples * PM_TOKENS * c->context_channels;
+    FILE *file = fopen(path, "wb");
+    bool ok = file && fwrite(b->latents, sizeof(float), latents, file) == latents &&
+              fwrite(b->context, sizeof(float), context, file) == context &&
+              fwrite(b->out, sizeof(float), out, file) == out;
+    if (file) ok = fclose(file) == 0 && ok;
+    if (!ok) fprintf(stderr, "cannot write %s\n", path);
+    return ok;
+}
+
 static const struct part {
     const char *name;
     void (*run)(struct bench *b);
@@ -178,12 +198,13 @@ static void measure(struct bench *b, const struct part *part, size_t repeats, co
 
 int main(int argc, char **argv)
 {
-    const char *precision = "fp32";
+    const char *precision = "fp32", *output = NULL;
     int threads = 1, targets = 1, repeats = 3, option;
     bool breaks_down = false;
-    while ((option = getopt(argc, argv, "bp:t:n:r:")) != -1) {
+    while ((option = getopt(argc, argv, "bp:t:n:r:o:")) != -1) {
         if (option == 'b') breaks_down = true;
         if (option == 'p') precision = optarg;
+        if (option == 'o') output = optarg;
         if (option == 't') threads = atoi(optarg);
         if (option == 'n') targets = atoi(optarg);
         if (option == 'r') repeats = atoi(optarg);
@@ -210,7 +231,8 @@ int main(int argc, char **argv)
         return 1;
     }
     make_inputs(&b);
-    for (size_t i = 0; i < PARTS; i++) {
+    bool ok = !output || write_pass(&b, output);
+    for (size_t i = 0; !output && i < PARTS; i++) {
         bool wanted = argc - optind == 2;
         for (int j = optind + 2; j < argc; j++)
             wanted = wanted || strcmp(argv[j], parts[i].name) == 0;
@@ -221,5 +243,5 @@ int main(int argc, char **argv)
     pm_prepared_free(&b.prepared);
     pm_recipe_free(&b.recipe);
     pm_model_free(&b.model);
-    return 0;
+    return ok ? 0 : 1;
 }
