@@ -46,7 +46,7 @@ static bool write_word(struct writing *w, const struct export_words *words, size
     memcpy(overlay.pixels, words->picture.pixels, pixels * 3);
     pm_heat_map_overlay(&overlay, heat);
     word_path(name, folder, &words->list[i], ".overlay.png");
-    ok = export_write_picture(w->export, &overlay, name, EXPORT_PNG_PICTURES, err);
+    ok = export_path(path, w->export, name, err) && pm_image_write_png(&overlay, path, err);
     pm_image_free(&overlay);
     return ok;
 }

@@ -73,8 +73,7 @@ static void check_case(const struct golden *golden, const char *name, const json
 
     size_t columns[8], count = json_array_size(json_object_get(json, "word"));
     for (size_t i = 0; i < count; i++)
-        columns[i] =
-            (size_t)json_integer_value(json_array_get(json_object_get(json, "word"), i));
+        columns[i] = (size_t)json_integer_value(json_array_get(json_object_get(json, "word"), i));
     pm_word_heat_merge(word, heat, pixels, columns, count);
     assert_golden(word, golden, name, "word");
 

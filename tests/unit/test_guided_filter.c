@@ -53,8 +53,7 @@ static void fit(double out[4], const struct pm_image *picture, const float *heat
     for (size_t a = 0; a < 3; a++) {
         double replaced[3][3];
         memcpy(replaced, products, sizeof replaced);
-        for (size_t b = 0; b < 3; b++)
-            replaced[b][a] = with_heat[b] / n - mean[b] * mean_heat;
+        for (size_t b = 0; b < 3; b++) replaced[b][a] = with_heat[b] / n - mean[b] * mean_heat;
         out[a] = determinant(replaced) / determinant(products);
     }
     for (size_t a = 0; a < 3; a++) out[3] -= out[a] * mean[a];
@@ -72,8 +71,7 @@ static void the_filter_is_the_mean_of_all_windows_linear_functions(void **state)
     fill_random(heat, 2 * PIXELS, 8);
     for (size_t m = 0; m < 2; m++) {
         double functions[PIXELS][4];
-        for (size_t i = 0; i < PIXELS; i++)
-            fit(functions[i], &picture, heat + m * PIXELS, i, 0.01);
+        for (size_t i = 0; i < PIXELS; i++) fit(functions[i], &picture, heat + m * PIXELS, i, 0.01);
         for (size_t i = 0; i < PIXELS; i++) {
             size_t r[4], count = 0;
             double sum = 0.0;

@@ -11,8 +11,8 @@ enum { MAP = HEIGHT * WIDTH * COLUMNS, ALL = STEPS * LAYERS * HEADS * MAP };
 
 static struct pm_heat_maps kept_apart(const float *values)
 {
-    return (struct pm_heat_maps){values,  STEPS, LAYERS, HEADS, HEIGHT,
-                                 WIDTH, COLUMNS, STEPS,  LAYERS, HEADS};
+    return (struct pm_heat_maps){values, STEPS,   LAYERS, HEADS,  HEIGHT,
+                                 WIDTH,  COLUMNS, STEPS,  LAYERS, HEADS};
 }
 
 static void fill_positive(float *x, size_t n, unsigned seed)
