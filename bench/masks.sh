@@ -45,7 +45,6 @@ cat >"$folder/run.json" <<END
 END
 mpirun --oversubscribe --bind-to none -n "$ranks" "$program" run "$folder/run.json"
 
-set --
 # masks NAME OPTION...: the masks of one method, for the table
 : >"$folder/methods"
 masks()
@@ -61,6 +60,8 @@ masks()
 masks "heat, 0.4" --threshold 0.4
 masks "heat, Otsu" --threshold otsu
 masks "heat, 0.4, compete" --threshold 0.4 --compete
+masks "heat, 0.3, compete" --threshold 0.3 --compete
+masks "heat, 0.5, compete" --threshold 0.5 --compete
 masks "shares, 0.4, compete" --share-tokens --threshold 0.4 --compete
 masks "self 1, 0.5" --propagate 1 --threshold 0.5
 masks "self 1, Otsu" --propagate 1 --threshold otsu
@@ -68,6 +69,7 @@ masks "self 1, 0.5, compete" --propagate 1 --threshold 0.5 --compete
 masks "self 4, 0.5, compete" --propagate 4 --threshold 0.5 --compete
 masks "guided, 0.4, compete" --guide 8 --threshold 0.4 --compete
 masks "self 1, guided, 0.5, compete" --propagate 1 --guide 8 --threshold 0.5 --compete
+set --
 while read -r method; do set -- "$@" "$method"; done <"$folder/methods"
 "$python" bench/masks_tables.py "$folder/cases" "$@" >"$folder/tables.md"
 cat "$folder/tables.md"

@@ -63,26 +63,45 @@ static void take_prompt(struct export_words *w)
     }
 }
 
-/* "meta": {"words": [...]} of the line. */
-static bool take_line(struct export_words *w, const json_t *words, const char *id,
-                      struct pm_error *err)
+/* Is a word in one of a line's prompts? */
+static bool line_has(bool *has, const struct export *x, const struct pm_store_item *item,
+                     const char *text, struct pm_error *err)
+{
+    *has = false;
+    for (size_t t = 0; !*has && t < item->entries; t++) {
+        struct export_word one;
+        struct export_words found = {.list = &one};
+        PM_TRY(pm_store_read_prompt(&found.prompt, x->store, item->first_entry + t, err));
+        find_word(&found, text, 1);
+        if (found.count > 0) free(one.text);
+        pm_store_prompt_free(&found.prompt);
+        *has = found.count > 0;
+    }
+    return true;
+}
+
+/* "meta": {"words": [...]} of the line: those that are in this picture's prompt. */
+static bool take_line(struct export_words *w, const struct export *x, const json_t *words,
+                      const struct pm_store_item *item, struct pm_error *err)
 {
     if (!json_is_array(words) || json_array_size(words) > EXPORT_MAX_WORDS)
         return pm_fail(err, PM_E_INPUT,
-                       "%s: \"words\" of its \"meta\" is to be a list of at most %d", id,
+                       "%s: \"words\" of its \"meta\" is to be a list of at most %d", item->id,
                        EXPORT_MAX_WORDS);
     for (size_t i = 0; i < json_array_size(words); i++) {
         const char *text = json_string_value(json_array_get(words, i));
         size_t before = w->count;
+        bool is_elsewhere = true;
         if (!text || !*text)
             return pm_fail(err, PM_E_INPUT, "%s: \"words\" of its \"meta\": word %zu is no text",
-                           id, i);
+                           item->id, i);
         find_word(w, text, i + 1);
-        if (w->count == before && w->prompt.target == PM_STORE_SOURCE)
+        if (w->count == before) PM_TRY(line_has(&is_elsewhere, x, item, text, err));
+        if (!is_elsewhere)
             return pm_fail(
                 err, PM_E_INPUT,
-                "%s: \"words\" of its \"meta\" has \"%.80s\", which is not in \"%.160s\"", id, text,
-                w->prompt.text);
+                "%s: \"words\" of its \"meta\" has \"%.80s\", which is in none of its prompts",
+                item->id, text);
     }
     return true;
 }
@@ -103,7 +122,7 @@ static bool choose_words(struct export_words *w, const struct export_heat *h,
                       "%s: nothing says which words are things: --words, or the line's \"meta\": "
                       "{\"words\": [...]}",
                       item->id);
-    if (ok && words) ok = take_line(w, words, item->id, err);
+    if (ok && words) ok = take_line(w, h->export, words, item, err);
     if (ok && !words) take_prompt(w);
     json_decref(recipe);
     return ok;

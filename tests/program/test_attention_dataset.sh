@@ -8,7 +8,7 @@ cp -r configs/images "$work/images"
 cat >"$work/prompts.jsonl" <<'END'
 {"id": "plain", "source": "a striped red mushroom in the snow", "seed": 1, "meta": {"words": ["mushroom", "snow"]}}
 {"id": "real", "source": "a red fish on a meadow", "image": "images/red-fish.png", "meta": {"words": ["fish", "meadow"]}}
-{"id": "edit.1/b", "source": "a red ball on a road", "seed": 3, "meta": {"words": ["ball", "road"]}, "targets": [{"prompt": "a red cube on a road", "edit": "replace"}, {"prompt": "a red moon", "edit": "replace", "local_blend": {"source": "nosuch", "target": "moon"}}]}
+{"id": "edit.1/b", "source": "a red ball on a road", "seed": 3, "meta": {"words": ["ball", "road", "cube"]}, "targets": [{"prompt": "a red cube on a road", "edit": "replace"}, {"prompt": "a red moon", "edit": "replace", "local_blend": {"source": "nosuch", "target": "moon"}}]}
 END
 cat >"$work/run.json" <<END
 {"model": "$PWD/models/scenes", "manifest": "prompts.jsonl", "steps": 2, "scheduler": "ddim", "width": 64,
@@ -59,12 +59,21 @@ refused "a threshold of heat maps" "--threshold is without effect on heat-maps" 
 refused "a capture of self-attention for nothing" "--self without --propagate is without effect" --as masks --self self
 refused "a way to add steps" "steps make a mean or sum" --as heat-maps --time max
 
+sed 's/"mushroom", "snow"/"mushroom", "snows"/' "$work/prompts.jsonl" | head -1 >"$work/plain.jsonl"
+cat >"$work/plain.json" <<END
+{"model": "$PWD/models/scenes", "manifest": "plain.jsonl", "steps": 1, "scheduler": "ddim", "width": 64, "height": 64,
+ "store": "slip.h5"}
+END
+ends 0 "$program" run "$work/plain.json"
+check "a word in none of a line's prompts is refused" ends 1 "$program" export "$work/slip.h5" --as heat-maps --out "$work/slip"
+check "it is named" says 'plain: "words" of its "meta" has "snows", which is in none of its prompts'
 sed 's/, "meta": {[^}]*}//' "$work/prompts.jsonl" | head -1 >"$work/plain.jsonl"
 cat >"$work/plain.json" <<END
 {"model": "$PWD/models/scenes", "manifest": "plain.jsonl", "steps": 1, "scheduler": "ddim", "width": 64, "height": 64,
  "store": "plain.h5", "capture": {"latents": "none", "attention": [{"name": "mean"}]}}
 END
 ends 0 "$program" run "$work/plain.json"
+check "the ready example can be run" ends 0 "$program" plan configs/attention-dataset.json
 check "without words masks are refused" ends 1 "$program" export "$work/plain.h5" --as masks --out "$work/no"
 check "what names words is said" says "plain: nothing says which words are things: --words"
 check "without self-attention nothing spreads" ends 1 "$program" export "$work/plain.h5" --as heat-maps --propagate 1
