@@ -103,8 +103,9 @@ static bool write_masks(struct writing *w, const struct export_words *words,
     const struct export_heat_options *o = &w->export->options->heat;
     size_t pixels = words->picture.height * words->picture.width;
     float *heat = export_words_enlarge(words, &w->heat), thresholds[EXPORT_MAX_WORDS];
-    uint8_t *masks = malloc((words->count + 1) * pixels), *index = masks + words->count * pixels;
+    uint8_t *masks = malloc((words->count + 1) * pixels);
     if (!masks) pm_die("no memory for masks");
+    uint8_t *index = masks + words->count * pixels; /* behind the last mask */
     for (size_t i = 0; i < words->count; i++)
         thresholds[i] = o->is_otsu ? pm_heat_otsu(heat + i * pixels, pixels) : o->threshold;
     pm_heat_masks(masks, index, heat, words->count, thresholds, pixels, o->competes);
@@ -229,7 +230,9 @@ static bool write_annotations(const struct writing *w, const struct gathered *g,
     const char *word;
     json_t *number;
     json_object_foreach(g->categories, word, number)
+    {
         json_array_append_new(categories, json_pack("{s:O, s:s}", "id", number, "name", word));
+    }
     text_open(&all);
     fputs("{\"info\": ", all.out);
     json_dumpf(info, all.out, 0);

@@ -40,15 +40,21 @@ static void add_word(struct export_words *w, const char *text, size_t number,
     memcpy(word->has_token, tokens->has, sizeof word->has_token);
 }
 
-/* Of words that are named, those that are in the prompt: DAAM's word, wherever it is. */
-static void find_word(struct export_words *w, const char *text, size_t number)
+/* A named word's tokens, wherever it is in the prompt: as DAAM has it. */
+static bool find_tokens(struct pm_token_set *set, const struct pm_store_prompt *prompt,
+                        const char *text)
 {
     struct pm_tokens tokens;
-    struct pm_token_set set;
     struct pm_error absent;
-    tokens_of(&tokens, &w->prompt);
-    if (pm_words_find(&set, w->prompt.text, &tokens, text, &absent))
-        add_word(w, text, number, &set);
+    tokens_of(&tokens, prompt);
+    return pm_words_find(set, prompt->text, &tokens, text, &absent);
+}
+
+/* Take it if it is there. */
+static void take_word(struct export_words *w, const char *text, size_t number)
+{
+    struct pm_token_set set;
+    if (find_tokens(&set, &w->prompt, text)) add_word(w, text, number, &set);
 }
 
 static void take_prompt(struct export_words *w)
@@ -69,13 +75,11 @@ static bool line_has(bool *has, const struct export *x, const struct pm_store_it
 {
     *has = false;
     for (size_t t = 0; !*has && t < item->entries; t++) {
-        struct export_word one;
-        struct export_words found = {.list = &one};
-        PM_TRY(pm_store_read_prompt(&found.prompt, x->store, item->first_entry + t, err));
-        find_word(&found, text, 1);
-        if (found.count > 0) free(one.text);
-        pm_store_prompt_free(&found.prompt);
-        *has = found.count > 0;
+        struct pm_store_prompt prompt;
+        struct pm_token_set unused;
+        PM_TRY(pm_store_read_prompt(&prompt, x->store, item->first_entry + t, err));
+        *has = find_tokens(&unused, &prompt, text);
+        pm_store_prompt_free(&prompt);
     }
     return true;
 }
@@ -95,7 +99,7 @@ static bool take_line(struct export_words *w, const struct export *x, const json
         if (!text || !*text)
             return pm_fail(err, PM_E_INPUT, "%s: \"words\" of its \"meta\": word %zu is no text",
                            item->id, i);
-        find_word(w, text, i + 1);
+        take_word(w, text, i + 1);
         if (w->count == before) PM_TRY(line_has(&is_elsewhere, x, item, text, err));
         if (!is_elsewhere)
             return pm_fail(
@@ -112,7 +116,7 @@ static bool choose_words(struct export_words *w, const struct export_heat *h,
     size_t most = w->prompt.words > EXPORT_MAX_WORDS ? w->prompt.words : EXPORT_MAX_WORDS;
     w->list = calloc(most, sizeof *w->list);
     if (!w->list) pm_die("no memory for %zu words", most);
-    for (size_t i = 0; i < h->word_count; i++) find_word(w, h->words[i], i + 1);
+    for (size_t i = 0; i < h->word_count; i++) take_word(w, h->words[i], i + 1);
     if (h->word_count > 0) return true;
     json_t *recipe;
     PM_TRY(pm_json_parse(&recipe, item->recipe, strlen(item->recipe), item->id, err));
@@ -311,17 +315,12 @@ static bool count_words(unsigned long long counts[EXPORT_MAX_WORDS], const struc
         size_t entry = item.first_entry, last = entry + item.entries;
         pm_store_item_free(&item);
         for (; entry < last; entry++) {
-            struct export_words found = {0};
-            struct export_word one;
-            PM_TRY(pm_store_read_prompt(&found.prompt, h->export->store, entry, err));
-            for (size_t w = 0; w < h->word_count; w++) {
-                found.list = &one;
-                found.count = 0;
-                find_word(&found, h->words[w], w + 1);
-                counts[w] += found.count;
-                if (found.count) free(one.text);
-            }
-            pm_store_prompt_free(&found.prompt);
+            struct pm_store_prompt prompt;
+            struct pm_token_set unused;
+            PM_TRY(pm_store_read_prompt(&prompt, h->export->store, entry, err));
+            for (size_t w = 0; w < h->word_count; w++)
+                counts[w] += find_tokens(&unused, &prompt, h->words[w]);
+            pm_store_prompt_free(&prompt);
         }
     }
     return true;

@@ -22,8 +22,8 @@ float pm_heat_otsu(const float *heat, size_t n);
  *                     the pixel, the first of equals
  *  @param heat        [words, n]
  *  @param thresholds  [words]
- *  @param competes    a pixel is in the mask of one word only, that of its index, as in Nguyen et al.
- *                     2023, arXiv 2309.14303: the argmax over classes; else masks may overlap
+ *  @param competes    a pixel is in the mask of one word only, that of its index: the argmax over
+ *                     classes, as in Nguyen et al. 2023, arXiv 2309.14303; else masks may overlap
  *  @param words       at most 255 */
 void pm_heat_masks(uint8_t *masks, uint8_t *index, const float *heat, size_t words,
                    const float *thresholds, size_t n, bool competes);

@@ -5,11 +5,11 @@
  *      pm_word_heat_of_maps(heat, 64, 64, maps, 2, PM_HEAT_MEAN_OF_STEPS);
  *      pm_word_heat_share(heat, tokens, 64 * 64, 1, tokens - 1);        // if it is wanted
  *      pm_word_heat_merge(word, heat, 64 * 64, word_tokens, 2);
- *      pm_word_heat_propagate(word, words, affinity, 64 * 64, 4);       // if it is wanted
+ *      pm_word_heat_propagate(word, words, affinity, 64 * 64, 1);       // if it is wanted
  *
  *  No function here fails. A value that is not finite counts as no attention.
  *
- *  Source: Tang et al. 2022, arXiv 2210.04885, equations 4 to 8, and castorini/daam, trace.py and
+ *  Source: Tang et al. 2022, arXiv 2210.04885, and castorini/daam, trace.py and
  *  heatmap.py: every layer's and head's map, summed over time, is enlarged (bicubic), what lies below
  *  0 becomes 0, and the mean over layers and heads is taken; a word's map is the mean of its tokens'. */
 #ifndef PM_DATA_WORD_HEAT_H
@@ -56,8 +56,8 @@ void pm_word_heat_affinity(float *affinity, const float *maps, size_t count, siz
 /** Each pixel takes the mean of what the pixels that it attends to have, @p times times: the maps
  *  times a power of self-attention. Objects become even, and end where self-attention ends.
  *  @param heat  [words, pixels], changed in place
- *  Source: Wang et al. 2023, arXiv 2309.02773, section 3.3 (once); Nguyen et al. 2023, arXiv
- *  2309.14303, equation 3 (Dataset Diffusion: to the power of 4). */
+ *  Source: Wang et al. 2023, arXiv 2309.02773 (once); Nguyen et al. 2023, arXiv 2309.14303 (powers:
+ *  "self-attention exponentiation"). */
 void pm_word_heat_propagate(float *heat, size_t words, const float *affinity, size_t pixels,
                             size_t times);
 #endif
