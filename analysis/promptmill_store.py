@@ -161,6 +161,35 @@ class Store:
         count = int(self._row("prompt/word_count", entry.number))
         return [_text(word) for word in self._row("prompt/word", entry.number)[:count]]
 
+    def tokens(self, entry: Entry) -> list[str]:
+        """With begin and end."""
+        count = int(self._row("prompt/token_count", entry.number))
+        return [_text(token) for token in self._row("prompt/token", entry.number)[:count]]
+
+    def token_ids(self, entry: Entry) -> np.ndarray:
+        return self._row("prompt/token_id", entry.number)[: len(self.tokens(entry))]
+
+    def token_words(self, entry: Entry) -> np.ndarray:
+        """Which of the words each token is of; -1: none."""
+        return self._row("prompt/token_word", entry.number)[: len(self.tokens(entry))]
+
+    @cached_property
+    def captures(self) -> dict[str, dict[str, Any]]:
+        """By name, what docs/format.md says of each dataset of attention: its attributes, and "axes"."""
+        group = self._file.get("attention")
+        return {name: {"axes": [axis.label for axis in data.dims][1:]}
+                | {key: _plain(value) for key, value in data.attrs.items() if key != "DIMENSION_LABELS"}
+                for name, data in (group.items() if isinstance(group, h5py.Group) else ())}  # fmt: skip
+
+    def maps(self, entry: Entry, capture: str) -> np.ndarray:
+        """One capture's maps as they are kept, the last axis no longer than the prompt's tokens or words."""
+        self._check_done(entry)
+        last = self.captures[capture]["axes"][-1]
+        maps = self._row(f"attention/{capture}", entry.number)
+        if last == "key":
+            return maps
+        return maps[..., : len(self.words(entry) if last == "word" else self.tokens(entry))]
+
     def word_maps(self, entry: Entry) -> list[tuple[str, np.ndarray]]:
         """For each word of the prompt how much the picture attends to it, f32 [map_y, map_x], as the mean over
         all that the capture keeps apart. Empty where the store keeps no cross-attention."""
@@ -279,6 +308,11 @@ def _member(value: Any, path: str) -> Any:
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as JSON may have it."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else _text(value)
 
 
 def _text(value: Any) -> str:

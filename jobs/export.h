@@ -6,6 +6,7 @@
 #include "pm/base/json.h"
 #include "pm/data/image.h"
 #include "pm/data/store.h"
+#include "pm/data/word_heat.h"
 
 #include <limits.h>
 
@@ -13,6 +14,20 @@ enum { EXPORT_MAX_IDS = 1000 };
 
 /** How pictures of trees are written. */
 enum export_pictures { EXPORT_USUAL_PICTURES, EXPORT_PNG_PICTURES, EXPORT_JPEG_PICTURES };
+
+/** heat-maps and masks */
+struct export_heat_options {
+    const char *words; /* "cat,oak tree"; NULL: what each line names */
+    const char *maps;  /* captures of cross-attention, by name; NULL: the best of each size */
+    enum pm_heat_time time;
+    bool shares;         /* each token its share of a pixel's attention */
+    size_t propagations; /* by self-attention; 0: none */
+    const char *self;    /* capture of self-attention; NULL: the largest */
+    size_t guide_radius; /* of the guided filter, in pixels; 0: none */
+    bool is_otsu;        /* masks: the threshold is found for each word */
+    float threshold;     /* masks: of heat from 0 to 1 */
+    bool competes;       /* masks: a pixel is of one word only */
+};
 
 struct export_options {
     const char *store;
@@ -25,6 +40,7 @@ struct export_options {
     const char *conditions[EXPORT_MAX_CONDITIONS]; /* [condition_count]  which edits are kept */
     size_t condition_count;
     const char *table; /* of metrics; NULL: the store's */
+    struct export_heat_options heat;
 };
 
 /** What becomes of an edit. */
@@ -45,7 +61,7 @@ struct export
 
 /** Write the edits of a store. Collective over all ranks. */
 typedef bool export_format(struct export *x, struct pm_error *err);
-export_format export_png, export_pie_bench, export_instruct_pix2pix;
+export_format export_png, export_pie_bench, export_instruct_pix2pix, export_heat_maps, export_masks;
 
 /** Is there a picture of target @p t of an item, from 1, and of its source (0: the source alone), and
  *  is it good enough? */

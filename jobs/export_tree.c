@@ -82,11 +82,17 @@ static bool make_folders(const struct export *x, char *path, struct pm_error *er
     return true;
 }
 
+bool export_path(char path[PATH_MAX], const struct export *x, const char *name,
+                 struct pm_error *err)
+{
+    return pm_path_join(path, PATH_MAX, x->folder, name, err) && make_folders(x, path, err);
+}
+
 bool export_write_picture(struct export *x, const struct pm_image *image, const char *name,
                           enum export_pictures pictures, struct pm_error *err)
 {
     char path[PATH_MAX];
-    PM_TRY(pm_path_join(path, sizeof path, x->folder, name, err) && make_folders(x, path, err));
+    PM_TRY(export_path(path, x, name, err));
     PM_TRY((pictures == EXPORT_JPEG_PICTURES ? pm_image_write_jpeg
                                              : pm_image_write_png)(image, path, err));
     x->written++;
@@ -98,14 +104,15 @@ bool export_write_text(const struct export *x, const char *text, const char *nam
 {
     char path[PATH_MAX];
     struct pm_whole_file whole;
-    PM_TRY(pm_path_join(path, sizeof path, x->folder, name, err) && make_folders(x, path, err));
+    PM_TRY(export_path(path, x, name, err));
     bool ok = pm_whole_file_begin(&whole, path, err);
     if (ok) fputs(text, whole.file);
     return pm_whole_file_end(&whole, ok, err);
 }
 
 /* What the folder will hold. @return owned by the caller; NULL with err set */
-static char *describe(const struct export *x, const char *format, struct pm_error *err)
+static char *describe(const struct export *x, const char *format, const json_t *settings,
+                      struct pm_error *err)
 {
     char *uuid;
     if (!pm_store_read_attribute(&uuid, x->store, "run_uuid", err)) return NULL;
@@ -115,6 +122,7 @@ static char *describe(const struct export *x, const char *format, struct pm_erro
     for (size_t i = 0; json && i < x->options->condition_count; i++)
         json_array_append_new(json_object_get(json, "keep"),
                               json_string(x->options->conditions[i]));
+    if (json && settings) json_object_set(json, "settings", (json_t *)settings);
     char *text = json ? json_dumps(json, JSON_SORT_KEYS) : NULL;
     if (!text) pm_die("no memory to describe an export");
     json_decref(json);
@@ -123,9 +131,10 @@ static char *describe(const struct export *x, const char *format, struct pm_erro
 }
 
 /* Pictures of another export in the folder would be taken for this one's. */
-static bool claim_folder(const struct export *x, const char *format, struct pm_error *err)
+bool export_claim_folder(const struct export *x, const char *format, const json_t *settings,
+                         struct pm_error *err)
 {
-    char path[PATH_MAX], *wanted = describe(x, format, err), *text = NULL;
+    char path[PATH_MAX], *wanted = describe(x, format, settings, err), *text = NULL;
     if (!wanted) return false;
     bool ok = pm_path_join(path, sizeof path, x->folder, RECORD, err);
     if (ok && export_has_file(x, RECORD)) {
@@ -222,8 +231,8 @@ bool export_tree_begin(struct export_tree *tree, const struct export *x, const c
                        export_place_of *place_of, bool shares, struct pm_error *err)
 {
     *tree = (struct export_tree){0};
-    bool ok =
-        x->rank > 0 || (claim_folder(x, format, err) && list_edits(tree, x, place_of, shares, err));
+    bool ok = x->rank > 0 || (export_claim_folder(x, format, NULL, err) &&
+                              list_edits(tree, x, place_of, shares, err));
     if (!pm_agree(MPI_COMM_WORLD, ok, err)) {
         free(tree->places);
         return false;

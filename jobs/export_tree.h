@@ -44,6 +44,11 @@ void export_edit_free(struct export_edit *e);
 typedef bool export_place_of(char path[PATH_MAX], const struct export_edit *e,
                              struct pm_error *err);
 
+/** Refuse a folder that another store, or the same otherwise, was exported to. One rank only.
+ *  @param settings  of the format, borrowed; or NULL */
+PM_MUST_CHECK bool export_claim_folder(const struct export *x, const char *format,
+                                       const json_t *settings, struct pm_error *err);
+
 /** Refuse a folder that another store, or the same otherwise, was exported to, then list the edits.
  *  Collective. @param format  of the folder  @param shares  may edits have the same place?
  *  @return false on all ranks: a folder of something else, or two edits for one file */
@@ -61,6 +66,10 @@ bool export_has_file(const struct export *x, const char *path);
 /** Write a text, in place of what is there: it appears when it is whole. */
 PM_MUST_CHECK bool export_write_text(const struct export *x, const char *text, const char *path,
                                      struct pm_error *err);
+
+/** "FOLDER/NAME", with the folders that it is in. @param path  [PATH_MAX] */
+PM_MUST_CHECK bool export_path(char path[PATH_MAX], const struct export *x, const char *name,
+                               struct pm_error *err);
 
 /** Tell how much was written, once all ranks are through. Collective. */
 void export_tree_report(const struct export *x);

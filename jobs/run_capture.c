@@ -151,6 +151,16 @@ static bool choose_steps(struct pm_attention_capture_spec *spec, const struct ch
     return true;
 }
 
+static unsigned blocks_of(const struct pm_attention_capture_spec *spec, const struct choice *c)
+{
+    static const unsigned bit[] = {[PM_DOWN] = PM_STORE_DOWN_BLOCKS,
+                                   [PM_MID] = PM_STORE_MID_BLOCK,
+                                   [PM_UP] = PM_STORE_UP_BLOCKS};
+    unsigned blocks = 0;
+    for (size_t i = 0; i < spec->layer_count; i++) blocks |= bit[c->sites[spec->layers[i]].place];
+    return blocks;
+}
+
 static bool choose(struct run_captures *out, size_t index, struct choice *c,
                    const struct pm_capture_attention *a, struct pm_error *err)
 {
@@ -180,7 +190,8 @@ static bool choose(struct run_captures *out, size_t index, struct choice *c,
                                                          .layer_count = spec->layer_count,
                                                          .steps = spec->steps,
                                                          .step_count = spec->step_count,
-                                                         .head_count = spec->heads};
+                                                         .head_count = spec->heads,
+                                                         .blocks = blocks_of(spec, c)};
     return true;
 }
 

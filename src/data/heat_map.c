@@ -63,8 +63,8 @@ static float interpolate(const float *in, size_t stride, const struct taps *taps
     return sum;
 }
 
-void pm_heat_map_resize(float *out, size_t height, size_t width, const float *map,
-                        size_t map_height, size_t map_width)
+void pm_heat_map_interpolate(float *out, size_t height, size_t width, const float *map,
+                             size_t map_height, size_t map_width)
 {
     PM_ASSERT(height > 0 && width > 0 && map_height > 0 && map_width > 0);
     float *clean = malloc(map_height * map_width * sizeof *clean);
@@ -79,22 +79,30 @@ void pm_heat_map_resize(float *out, size_t height, size_t width, const float *ma
     }
     for (size_t y = 0; y < height; y++) {
         struct taps taps = taps_at(y, map_height, height);
-        for (size_t x = 0; x < width; x++)
-            out[y * width + x] = fmaxf(interpolate(wide + x, width, &taps), 0.0f);
+        for (size_t x = 0; x < width; x++) out[y * width + x] = interpolate(wide + x, width, &taps);
     }
     free(clean);
     free(wide);
 }
 
+void pm_heat_map_resize(float *out, size_t height, size_t width, const float *map,
+                        size_t map_height, size_t map_width)
+{
+    pm_heat_map_interpolate(out, height, width, map, map_height, map_width);
+    for (size_t i = 0; i < height * width; i++) out[i] = fmaxf(out[i], 0.0f);
+}
+
 void pm_heat_map_normalize(float *heat, size_t n, enum pm_heat_range range)
 {
-    float least = range == PM_HEAT_MIN_TO_MAX ? INFINITY : 0.0f, greatest = 0.0f;
+    bool from_zero = range == PM_HEAT_ZERO_TO_MAX;
+    float least = from_zero ? 0.0f : INFINITY, greatest = from_zero ? 0.0f : -INFINITY;
     for (size_t i = 0; i < n; i++) {
-        heat[i] = fmaxf(finite_or_zero(heat[i]), 0.0f);
+        heat[i] = finite_or_zero(heat[i]);
+        if (from_zero) heat[i] = fmaxf(heat[i], 0.0f);
         least = fminf(least, heat[i]);
         greatest = fmaxf(greatest, heat[i]);
     }
-    bool flat = greatest - least <= greatest * ROUNDING;
+    bool flat = greatest - least <= fmaxf(fabsf(greatest), fabsf(least)) * ROUNDING;
     for (size_t i = 0; i < n; i++) heat[i] = flat ? 0.0f : (heat[i] - least) / (greatest - least);
 }
 

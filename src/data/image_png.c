@@ -1,9 +1,20 @@
 #include "image_codec.h"
 
+#include "pm/base/whole_file.h"
+
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+
+static bool encode(png_image *png, FILE *file, const uint8_t *pixels, const uint8_t *palette,
+                   const char *path, struct pm_error *err)
+{
+    bool ok = png_image_write_to_stdio(png, file, 0, pixels, 0, palette) ||
+              pm_fail(err, PM_E_IO, "cannot write %s: %s", path, png->message);
+    png_image_free(png);
+    return ok;
+}
 
 bool pm_image_encode_png(const struct pm_image *image, FILE *file, const char *path,
                          struct pm_error *err)
@@ -12,10 +23,21 @@ bool pm_image_encode_png(const struct pm_image *image, FILE *file, const char *p
                      .width = (png_uint_32)image->width,
                      .height = (png_uint_32)image->height,
                      .format = PNG_FORMAT_RGB};
-    bool ok = png_image_write_to_stdio(&png, file, 0, image->pixels, 0, NULL) ||
-              pm_fail(err, PM_E_IO, "cannot write %s: %s", path, png.message);
-    png_image_free(&png);
-    return ok;
+    return encode(&png, file, image->pixels, NULL, path, err);
+}
+
+bool pm_image_write_byte_png(const uint8_t *bytes, size_t width, size_t height,
+                             const uint8_t *palette, const char *path, struct pm_error *err)
+{
+    struct pm_whole_file whole;
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = (png_uint_32)width,
+                     .height = (png_uint_32)height,
+                     .format = palette ? PNG_FORMAT_RGB_COLORMAP : PNG_FORMAT_GRAY,
+                     .colormap_entries = palette ? 256 : 0};
+    bool ok = pm_whole_file_begin(&whole, path, err) &&
+              encode(&png, whole.file, bytes, palette, path, err);
+    return pm_whole_file_end(&whole, ok, err);
 }
 
 /* Everything that is owned while libpng may jump is in here, where the jump cannot lose it. */

@@ -62,10 +62,11 @@ bool store_captures_check(const struct pm_store_shape *shape, const char *path,
 }
 
 bool store_capture_describe(hid_t dataset, const struct pm_store_capture *c,
+                            const struct pm_store_shape *shape,
                             const struct pm_store_capture_about *about)
 {
     static const char *const dtypes[] = {"f32", "f16", "u8"};
-    char name[64], mean_over[32], description[256];
+    char name[64], mean_over[32], blocks[32], description[256];
     snprintf(name, sizeof name, "%s-attention probability of each %s",
              c->is_self ? "self" : "cross",
              c->is_self       ? "pixel"
@@ -80,7 +81,11 @@ bool store_capture_describe(hid_t dataset, const struct pm_store_capture *c,
              c->is_self       ? ""
              : c->is_of_words ? "; zero beyond the prompt's words"
                               : "; zero beyond the prompt's tokens");
+    snprintf(blocks, sizeof blocks, "%s%s%s", about->blocks & PM_STORE_DOWN_BLOCKS ? ", down" : "",
+             about->blocks & PM_STORE_MID_BLOCK ? ", mid" : "",
+             about->blocks & PM_STORE_UP_BLOCKS ? ", up" : "");
     size_t size[] = {c->height, c->width};
+    size_t latent_size[] = {shape->latent_height, shape->latent_width};
     return store_put_text(dataset, "long_name", name) && store_put_text(dataset, "units", "1") &&
            store_put_text(dataset, "description", description) &&
            store_put_text(dataset, "kind", c->is_self ? "self" : "cross") &&
@@ -89,8 +94,10 @@ bool store_capture_describe(hid_t dataset, const struct pm_store_capture *c,
            store_put_text(dataset, "mean_over", mean_over[0] ? mean_over + 2 : "") &&
            store_put_numbers(dataset, "steps", about->steps, about->step_count) &&
            store_put_numbers(dataset, "layers", about->layers, about->layer_count) &&
+           store_put_text(dataset, "blocks", blocks[0] ? blocks + 2 : "") &&
            store_put_numbers(dataset, "heads", &about->head_count, 1) &&
            store_put_numbers(dataset, "size", size, 2) &&
+           store_put_numbers(dataset, "latent_size", latent_size, 2) &&
            store_put_text(dataset, "dtype", dtypes[c->number]) &&
            store_put_real(dataset, "scale_factor", c->number == PM_STORE_U8 ? 1.0 / 255.0 : 1.0);
 }

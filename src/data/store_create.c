@@ -153,7 +153,7 @@ static bool describe_captures(struct pm_store *store, const struct pm_store_abou
         mine.layers = shared_layers;
         mine.steps = shared_steps;
         ok = store_capture_describe(store->dataset[ATTENTION + i], &store->shape.captures[i],
-                                    &mine) &&
+                                    &store->shape, &mine) &&
              ok;
         free(shared_layers);
         free(shared_steps);

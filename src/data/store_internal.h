@@ -164,6 +164,7 @@ PM_MUST_CHECK bool store_captures_check(const struct pm_store_shape *shape, cons
                                         struct pm_error *err);
 /** Say in attributes what the maps are. Collective. @return false when HDF5 refused */
 bool store_capture_describe(hid_t dataset, const struct pm_store_capture *capture,
+                            const struct pm_store_shape *shape,
                             const struct pm_store_capture_about *about);
 /** Find the file's captures: their paths, sorted. */
 PM_MUST_CHECK bool store_captures_open(struct pm_store *store, struct pm_error *err);

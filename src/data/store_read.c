@@ -1,5 +1,7 @@
 #include "store_internal.h"
 
+#include "pm/data/image.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,19 +293,77 @@ static char *attribute_text(hid_t attribute, hid_t type)
     return NULL;
 }
 
+/* A text among an object's attributes. @return owned by the caller; NULL when there is no such */
+static char *object_text(hid_t object, const char *name)
+{
+    char *text = NULL;
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    if (attribute < 0) return NULL;
+    hid_t space = H5Aget_space(attribute), type = H5Aget_type(attribute);
+    if (space >= 0 && type >= 0 && H5Sget_simple_extent_npoints(space) == 1)
+        text = attribute_text(attribute, type);
+    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
+    H5Aclose(attribute);
+    return text;
+}
+
 bool pm_store_read_attribute(char **text, const struct pm_store *store, const char *name,
                              struct pm_error *err)
 {
-    *text = NULL;
-    hid_t attribute = H5Aopen(store->file, name, H5P_DEFAULT);
-    if (attribute >= 0) {
-        hid_t space = H5Aget_space(attribute), type = H5Aget_type(attribute);
-        if (space >= 0 && type >= 0 && H5Sget_simple_extent_npoints(space) == 1)
-            *text = attribute_text(attribute, type);
-        if (type >= 0) H5Tclose(type);
-        if (space >= 0) H5Sclose(space);
-        H5Aclose(attribute);
-    }
+    *text = object_text(store->file, name);
     return *text || store_fail(err, PM_E_FORMAT, store->path, name,
                                "the store has no such text among its attributes");
+}
+
+/* The numbers of an attribute, the first @p most of them. @return how many it has; 0: none */
+static size_t object_numbers(size_t *numbers, size_t most, hid_t object, const char *name)
+{
+    enum { MAX_COUNT = 1 << 16 };
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    if (attribute < 0) return 0;
+    hid_t space = H5Aget_space(attribute);
+    hssize_t count = space >= 0 ? H5Sget_simple_extent_npoints(space) : 0;
+    if (space >= 0) H5Sclose(space);
+    int64_t *values = NULL;
+    if (count > 0 && count <= MAX_COUNT) values = calloc((size_t)count, sizeof *values);
+    bool ok = values && H5Aread(attribute, H5T_NATIVE_INT64, values) >= 0;
+    for (size_t i = 0; ok && i < most && i < (size_t)count; i++) {
+        ok = values[i] >= 0 && values[i] <= MAX_COUNT;
+        numbers[i] = ok ? (size_t)values[i] : 0;
+    }
+    free(values);
+    H5Aclose(attribute);
+    return ok ? (size_t)count : 0;
+}
+
+bool pm_store_read_capture_counts(struct pm_store_capture_counts *out, const struct pm_store *store,
+                                  size_t capture, struct pm_error *err)
+{
+    const struct pm_store_shape *s = &store->shape;
+    const struct pm_store_capture *c = &s->captures[capture];
+    hid_t dataset = store->dataset[ATTENTION + (enum part)capture];
+    size_t latent[2] = {s->latent_height, s->latent_width};
+    char *when = object_text(dataset, "when"), *blocks = object_text(dataset, "blocks");
+    *out = (struct pm_store_capture_counts){.is_before = when && strcmp(when, "before") == 0,
+                                            .is_mid = blocks && strcmp(blocks, "mid") == 0};
+    free(blocks);
+    out->steps = object_numbers(NULL, 0, dataset, "steps");
+    out->layers = object_numbers(NULL, 0, dataset, "layers");
+    bool ok = when && object_numbers(&out->heads, 1, dataset, "heads") == 1;
+    free(when);
+    /* an axis is as long as what its attribute lists */
+    ok = ok && out->steps > 0 && out->layers > 0 && out->heads > 0 &&
+         (c->steps == 0 || c->steps == out->steps) &&
+         (c->layers == 0 || c->layers == out->layers) && (c->heads == 0 || c->heads == out->heads);
+    if (!ok)
+        return store_fail(err, PM_E_FORMAT, store->path, c->path,
+                          "its attributes do not say which steps, layers and heads it is of");
+    /* stores of before there was this attribute say it only where they keep latents */
+    (void)object_numbers(latent, 2, dataset, "latent_size");
+    out->latent_height = latent[0];
+    out->latent_width = latent[1];
+    return (latent[0] > 0 && latent[1] > 0 && latent[0] <= PM_IMAGE_MAX_SIDE &&
+            latent[1] <= PM_IMAGE_MAX_SIDE) ||
+           store_fail(err, PM_E_FORMAT, store->path, c->path, "nothing says the latent's size");
 }

@@ -21,14 +21,20 @@ static char folder[256], path[300];
 static const size_t layers[] = {1, 7}, steps[STEPS] = {0, 1, 2};
 static const struct pm_store_capture_about about_captures[CAPTURES] = {
     {.layers = layers, .layer_count = 2, .steps = steps, .step_count = 2, .head_count = 3},
-    {.layers = layers, .layer_count = 1, .steps = steps, .step_count = 3, .head_count = 3},
+    {.layers = layers,
+     .layer_count = 1,
+     .steps = steps,
+     .step_count = 3,
+     .head_count = 3,
+     .blocks = PM_STORE_MID_BLOCK},
     {.layers = layers, .layer_count = 2, .steps = steps, .step_count = 3, .head_count = 3},
     {.layers = layers,
      .layer_count = 2,
      .steps = steps,
      .step_count = 3,
      .head_count = 3,
-     .is_before = true}};
+     .is_before = true,
+     .blocks = PM_STORE_MID_BLOCK | PM_STORE_UP_BLOCKS}};
 
 /* The example with other captures; without pictures and latents. */
 static struct pm_store_shape shape_of(void)
@@ -192,9 +198,9 @@ static void attributes_say_what_the_axes_do_not(void **state)
     (void)state;
     pm_store_close(create(MPI_COMM_SELF));
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    static const char *const names[] = {"kind",         "when",      "mean_over", "steps",
-                                        "layers",       "heads",     "size",      "dtype",
-                                        "scale_factor", "long_name", "units",     "description"};
+    static const char *const names[] = {
+        "kind",  "when",         "mean_over", "steps", "layers",      "heads",  "size",
+        "dtype", "scale_factor", "long_name", "units", "description", "blocks", "latent_size"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_true(H5Aexists_by_name(file, "/attention/self_2", names[i], H5P_DEFAULT) > 0);
     double scale = 0.0;
@@ -210,6 +216,76 @@ static void attributes_say_what_the_axes_do_not(void **state)
     assert_true(listed[0] == 1 && listed[1] == 7 && listed[2] == -1);
     H5Fclose(file);
     unlink(path);
+}
+
+static void counts_of_what_was_averaged_are_read_back(void **state)
+{
+    (void)state;
+    struct pm_store *store;
+    struct pm_store_capture_counts counts;
+    struct pm_error err = {0};
+    struct pm_store_shape shape = shape_of();
+    pm_store_close(create(MPI_COMM_SELF));
+    assert_ok(pm_store_open_read(&store, path, &err), err);
+    assert_ok(pm_store_read_capture_counts(&counts, store, 0, &err), err);
+    assert_true(counts.steps == 2 && counts.layers == 2 && counts.heads == 3);
+    assert_true(!counts.is_before && !counts.is_mid);
+    /* these stores keep no latents */
+    assert_int_equal(counts.latent_height, shape.latent_height);
+    assert_int_equal(counts.latent_width, shape.latent_width);
+    assert_ok(pm_store_read_capture_counts(&counts, store, 1, &err), err);
+    assert_true(counts.steps == 3 && counts.layers == 1 && counts.is_mid);
+    assert_ok(pm_store_read_capture_counts(&counts, store, 3, &err), err);
+    assert_true(counts.is_before && !counts.is_mid);
+    pm_store_close(store);
+    unlink(path);
+}
+
+/* Put a number in the place of an attribute of the first capture. */
+static void break_attribute(const char *name, int64_t number, size_t count)
+{
+    const hsize_t extent = count;
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t data = H5Dopen2(file, "/attention/Heads", H5P_DEFAULT);
+    hid_t space = H5Screate_simple(1, &extent, NULL);
+    H5Adelete(data, name);
+    hid_t attribute = H5Acreate2(data, name, H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT);
+    int64_t *numbers = test_calloc(count, sizeof *numbers);
+    for (size_t i = 0; i < count; i++) numbers[i] = number;
+    assert_true(H5Awrite(attribute, H5T_NATIVE_INT64, numbers) >= 0);
+    test_free(numbers);
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Dclose(data);
+    H5Fclose(file);
+}
+
+static void attributes_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t number;
+        size_t count;
+        const char *words;
+    } cases[] = {{"heads", -3, 1, "do not say which steps, layers and heads"},
+                 {"heads", 4, 1, "do not say which steps, layers and heads"},
+                 {"steps", 0, 3, "do not say which steps, layers and heads"},
+                 {"layers", 0, 7, "do not say which steps, layers and heads"},
+                 {"when", 1, 1, "do not say which steps, layers and heads"},
+                 {"latent_size", 0, 2, "nothing says the latent's size"},
+                 {"latent_size", 1 << 15, 2, "nothing says the latent's size"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pm_store *store;
+        struct pm_store_capture_counts counts;
+        struct pm_error err = {0};
+        pm_store_close(create(MPI_COMM_SELF));
+        break_attribute(cases[i].name, cases[i].number, cases[i].count);
+        assert_ok(pm_store_open_read(&store, path, &err), err);
+        assert_fails(pm_store_read_capture_counts(&counts, store, 0, &err), err, cases[i].words);
+        pm_store_close(store);
+        unlink(path);
+    }
 }
 
 static void captures_out_of_order_or_misnamed_are_refused(void **state)
@@ -303,6 +379,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_shape_comes_back_from_the_file),
         cmocka_unit_test(every_datasets_bytes_are_foretold_to_the_last),
         cmocka_unit_test(attributes_say_what_the_axes_do_not),
+        cmocka_unit_test(counts_of_what_was_averaged_are_read_back),
+        cmocka_unit_test(attributes_that_make_no_sense_are_refused),
         cmocka_unit_test(captures_out_of_order_or_misnamed_are_refused),
         cmocka_unit_test(what_is_no_capture_is_refused),
     };

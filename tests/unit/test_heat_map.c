@@ -17,6 +17,8 @@ static void a_step_gives_the_values_worked_out_by_hand(void **state)
     pm_heat_map_resize(down, 4, 1, step, 2, 1);
     assert_true(max_difference(across, expected, 4) < 1e-7);
     assert_true(max_difference(down, expected, 4) < 1e-7);
+    pm_heat_map_interpolate(across, 1, 4, step, 1, 2);
+    assert_true(across[0] == -0.10546875f && across[3] == expected[3]);
 }
 
 /* torch 2.15: interpolate(map, size=(3, 5), mode="bicubic", align_corners=False) */
@@ -86,6 +88,9 @@ static void normalising_spans_zero_to_one(void **state)
     float stretched[4] = {2, 6, 4, 3}, from_zero[4] = {2, 8, -4, 0};
     pm_heat_map_normalize(stretched, 4, PM_HEAT_MIN_TO_MAX);
     assert_true(max_difference(stretched, (const float[]){0, 1, 0.5f, 0.25f}, 4) == 0.0);
+    float negative[3] = {-3, -1, 1};
+    pm_heat_map_normalize(negative, 3, PM_HEAT_MIN_TO_MAX);
+    assert_true(max_difference(negative, (const float[]){0, 0.5f, 1}, 3) == 0.0);
     pm_heat_map_normalize(from_zero, 4, PM_HEAT_ZERO_TO_MAX);
     assert_true(max_difference(from_zero, (const float[]){0.25f, 1, 0, 0}, 4) == 0.0);
 }

@@ -111,6 +111,26 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(files_in_folder(), 1);
 }
 
+static void bytes_are_grey_or_of_a_palette(void **state)
+{
+    (void)state;
+    const uint8_t bytes[6] = {0, 1, 2, 254, 255, 3};
+    uint8_t palette[256 * 3];
+    struct pm_image image;
+    struct pm_error err = {0};
+    for (size_t i = 0; i < sizeof palette; i++) palette[i] = (uint8_t)(i * 11 + i / 3);
+    assert_ok(pm_image_write_byte_png(bytes, 3, 2, NULL, path, &err), err);
+    assert_ok(pm_image_read(&image, path, &err), err);
+    assert_true(image.width == 3 && image.height == 2);
+    for (size_t i = 0; i < 18; i++) assert_int_equal(image.pixels[i], bytes[i / 3]);
+    pm_image_free(&image);
+    assert_ok(pm_image_write_byte_png(bytes, 3, 2, palette, path, &err), err);
+    assert_ok(pm_image_read(&image, path, &err), err);
+    for (size_t i = 0; i < 6; i++)
+        assert_memory_equal(image.pixels + i * 3, palette + (size_t)bytes[i] * 3, 3);
+    pm_image_free(&image);
+}
+
 static void a_jpeg_is_near_what_was_written(void **state)
 {
     (void)state;
@@ -347,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_picture_is_white),
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(bytes_are_grey_or_of_a_palette),
         cmocka_unit_test(a_jpeg_is_near_what_was_written),
         cmocka_unit_test(grey_and_palettes_become_colours),
         cmocka_unit_test(sixteen_bits_keep_their_upper_eight),

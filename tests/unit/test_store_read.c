@@ -123,6 +123,19 @@ static void what_the_shape_leaves_out_may_be_missing(void **state)
     pm_store_close(store);
 }
 
+/* The example's has no attributes but a description. */
+static void a_capture_that_does_not_tell_of_its_means_is_refused(void **state)
+{
+    (void)state;
+    struct pm_store *store;
+    struct pm_store_capture_counts counts;
+    struct pm_error err = {0};
+    assert_ok(pm_store_open_read(&store, EXAMPLE_FILE, &err), err);
+    assert_fails(pm_store_read_capture_counts(&counts, store, 0, &err), err,
+                 "/attention/cross_mean: its attributes do not say");
+    pm_store_close(store);
+}
+
 static void a_wrong_type_is_refused(void **state)
 {
     (void)state;
@@ -363,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_store_reads_without_mpi),
         cmocka_unit_test(a_missing_dataset_is_named),
         cmocka_unit_test(what_the_shape_leaves_out_may_be_missing),
+        cmocka_unit_test(a_capture_that_does_not_tell_of_its_means_is_refused),
         cmocka_unit_test(a_wrong_type_is_refused),
         cmocka_unit_test(shapes_that_disagree_are_refused),
         cmocka_unit_test(sizes_beyond_reason_are_refused),

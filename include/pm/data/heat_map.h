@@ -14,8 +14,8 @@
 #include "pm/data/canvas.h"
 
 enum pm_heat_range {
-    PM_HEAT_MIN_TO_MAX,  /* the map's least value becomes 0, its greatest 1: DAAM's pictures */
-    PM_HEAT_ZERO_TO_MAX, /* 0 stays 0: keeps an even map apart from a peaked one */
+    PM_HEAT_MIN_TO_MAX, /* the map's least value becomes 0, its greatest 1: DAAM's pictures */
+    PM_HEAT_ZERO_TO_MAX, /* 0 stays 0, negative ones become 0: keeps an even map apart from a peaked one */
 };
 
 /** A word's map: the mean of the maps of its tokens.
@@ -25,15 +25,19 @@ enum pm_heat_range {
 void pm_heat_map_of_word(float *out, const float *maps, size_t pixels, size_t tokens,
                          const size_t *word_tokens, size_t count);
 
-/** Enlarge (or shrink) by bicubic interpolation, then set what lies below 0 to 0.
+/** Enlarge (or shrink) by bicubic interpolation, which may go beyond what is there.
  *  @param out  [height, width]
  *  @param map  [map_height, map_width]
  *  Source: torch.nn.functional.interpolate(mode="bicubic", align_corners=False): Keys' kernel
  *  with a = -0.75, pixel centres at halves, the edge repeated, no smoothing when shrinking. */
+void pm_heat_map_interpolate(float *out, size_t height, size_t width, const float *map,
+                             size_t map_height, size_t map_width);
+
+/** The same, then what lies below 0 is 0. */
 void pm_heat_map_resize(float *out, size_t height, size_t width, const float *map,
                         size_t map_height, size_t map_width);
 
-/** Bring @p n values to 0..1 in place, negative ones to 0. Where there is no range to stretch
+/** Bring @p n values to 0..1 in place. Where there is no range to stretch
  *  (all values equal for PM_HEAT_MIN_TO_MAX, all 0 for the other), all become 0. */
 void pm_heat_map_normalize(float *heat, size_t n, enum pm_heat_range range);
 

@@ -31,6 +31,12 @@ PM_MUST_CHECK bool pm_image_write_png(const struct pm_image *image, const char *
 PM_MUST_CHECK bool pm_image_write_jpeg(const struct pm_image *image, const char *path,
                                        struct pm_error *err);
 
+/** Write a PNG of one byte a pixel, likewise. @param palette  [256, 3] colours of the bytes; NULL: they
+ *  are grey */
+PM_MUST_CHECK bool pm_image_write_byte_png(const uint8_t *bytes, size_t width, size_t height,
+                                           const uint8_t *palette, const char *path,
+                                           struct pm_error *err);
+
 /** Read a PNG or JPEG file as 8-bit RGB, upright. Its first bytes say which it is, not its name.
  *
  *  - The numbers are those in the file: colour profiles and gammas are not applied, as Pillow and

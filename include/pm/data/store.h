@@ -64,7 +64,9 @@ struct pm_store_capture_about {
     bool is_before;                             /* a target's maps are those before editing */
     const size_t *layers, *steps;               /* kept, or averaged over */
     size_t layer_count, step_count, head_count; /* heads of each layer */
+    unsigned blocks;                            /* that the layers are in: PM_STORE_..._BLOCKS */
 };
+enum { PM_STORE_DOWN_BLOCKS = 1, PM_STORE_MID_BLOCK = 2, PM_STORE_UP_BLOCKS = 4 };
 
 enum pm_store_latents {
     PM_STORE_NO_LATENTS,
@@ -308,6 +310,16 @@ PM_MUST_CHECK bool pm_store_read_trajectory(float *latents, const struct pm_stor
 /** @param maps  as floats, whatever the numbers in the file */
 PM_MUST_CHECK bool pm_store_read_attention(float *maps, const struct pm_store *store,
                                            size_t capture, size_t entry, struct pm_error *err);
+/** What a capture's attributes say about its means. */
+struct pm_store_capture_counts {
+    bool is_before;              /* a target's maps are those before editing */
+    bool is_mid;                 /* all layers are in the middle of the network */
+    size_t steps, layers, heads; /* that there are, kept apart or averaged over; heads of a layer */
+    size_t latent_height, latent_width; /* of the picture's latent, whether it is kept or not */
+};
+PM_MUST_CHECK bool pm_store_read_capture_counts(struct pm_store_capture_counts *out,
+                                                const struct pm_store *store, size_t capture,
+                                                struct pm_error *err);
 /** @return the floats of one entry's maps */
 size_t pm_store_attention_floats(const struct pm_store *store, size_t capture);
 PM_MUST_CHECK bool pm_store_read_blend_mask(uint8_t *mask, const struct pm_store *store,
