@@ -55,7 +55,7 @@ static void assert_gives_its_product(const struct pm_linear *linear)
     static const float x[] = {1.0f, 10.0f, 100.0f};
     float y[2];
     fill_nan(y, 2);
-    pm_linear_forward(y, x, linear, 1, PM_IDENTITY, NULL);
+    pm_linear_forward(y, x, linear, 1, PM_IDENTITY, NULL, NULL);
     float bias[2] = {linear->bias ? 0.5f : 0.0f, linear->bias ? -0.5f : 0.0f};
     assert_true(y[0] == 321.0f + bias[0] && y[1] == 654.0f + bias[1]);
 }
