@@ -22,9 +22,9 @@ PROMPT = "a photo of a red ball next to a blue cube on a meadow at sunset"
 START, NONE = "start", "none"
 
 
-def cross_sizes(program: Path, model: Path) -> list[list[int]]:
+def cross_sizes(program: Path, model: Path, tokenizer: list[str]) -> list[list[int]]:
     """The sizes of the maps of cross-attention on the way down and up, small ones first."""
-    said = subprocess.run([program, "info", model], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run([program, "info", model, *tokenizer], check=True, capture_output=True, text=True).stdout
     found = re.findall(r"on words, (?:down|up), (\d+) x (\d+) pixels", said)
     if not found:
         sys.exit(f"capture.py: `promptmill info {model}` lists no layers on words")
@@ -71,6 +71,7 @@ def run(program: Path, folder: Path, config: dict, *flags: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", type=Path, default=Path("models/scenes"))
+    parser.add_argument("-k", "--tokenizer", type=Path, help="for a model of one file")
     parser.add_argument("-p", "--prompts", type=int, default=6)
     parser.add_argument("-s", "--steps", type=int, default=20)
     parser.add_argument("-r", "--rounds", type=int, default=5)
@@ -82,7 +83,8 @@ def main() -> None:
         sys.exit(f"capture.py: {program} is not there; make it first")
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HWLOC_COMPONENTS": "-x86",
                    "OMPI_MCA_ess_singleton_isolated": "1"}  # fmt: skip
-    kinds = kinds_of(cross_sizes(program, arguments.model))
+    tokenizer = ["--tokenizer", arguments.tokenizer] if arguments.tokenizer else []
+    kinds = kinds_of(cross_sizes(program, arguments.model, tokenizer))
     folder = Path(tempfile.mkdtemp(prefix="promptmill-capture."))
     try:
         seconds = measure(program, folder, kinds, arguments)
@@ -99,6 +101,8 @@ def measure(program: Path, folder: Path, kinds: dict, arguments: argparse.Namesp
             manifest.write(json.dumps({"id": str(seed), "source": PROMPT, "seed": seed}) + "\n")
     config = {"model": str(arguments.model.resolve()), "manifest": "prompts.jsonl", "store": "run.h5",
               "scheduler": "ddim", "steps": arguments.steps, "guidance_scale": arguments.guidance_scale}  # fmt: skip
+    if arguments.tokenizer:
+        config["tokenizer"] = str(arguments.tokenizer.resolve())
     seconds: dict[str, list[float]] = {kind: [] for kind in (START, *kinds)}
     for number in range(arguments.rounds):
         seconds[START].append(run(program, folder, config, "--time-limit", "0.001"))
