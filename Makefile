@@ -5,6 +5,8 @@
 # make deps       install what is missing (Debian, root or sudo), or name it
 # make bench      how fast it is against diffusers     make soak   kills a run 100 times
 # make fuzz       SECONDS=60: inputs made up by clang's libFuzzer, for each kind of file that is read
+# make coverage  which lines of src/ the tests run, and which error messages none of them reads
+# make valgrind  unit, golden and MPI tests under valgrind
 # make test-slurm all that Slurm does to a job, on three hosts made of namespaces; takes minutes
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
 # make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
@@ -28,6 +30,12 @@ LDLIBS   += $(PACKAGE_LIBS) -lm
 ifdef FUZZ
 CFLAGS   += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
+ifdef COV
+# Other threads may disturb a counter, which therefore must not become a loop's own.
+CFLAGS   += -O1 -fno-tree-loop-optimize --coverage -fprofile-update=single
+LDFLAGS  += -Wl,--wrap=_exit
+NOT_COUNTED := -O3 -ftree-loop-optimize -fno-profile-arcs -fno-test-coverage
+endif
 ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -37,6 +45,8 @@ MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null || gcc -dumpmachine 2>/dev/nul
 ifneq ($(filter x86_64%,$(MACHINE)),)
 ISAS       := baseline avx2 avx512
 ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
+# Of the kernels' lines one set's are counted, so that the tests of whole models stay quick.
+ISA_avx2   += $(NOT_COUNTED)
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512
 else
 ISAS       := baseline
@@ -48,6 +58,7 @@ KERNELS := $(wildcard src/kernels/isa/*.c)
 SOURCES := $(filter-out $(KERNELS),$(wildcard src/*/*.c))
 LIB     := $(BUILD)/libpm.a
 OBJS    := $(SOURCES:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(i).o))
+OBJS    += $(if $(COV),$(BUILD)/tests/coverage/exit.o)
 PROGRAM := $(BUILD)/promptmill
 JOBS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard jobs/*.c))
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
@@ -70,6 +81,7 @@ $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
 $(BUILD)/tests/unit/test_run_estimate: $(BUILD)/jobs/run_estimate.o
 $(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
+$(BUILD)/tests/%.o: CFLAGS += $(NOT_COUNTED)
 # With a fuzzer in the place of replay.c.
 $(FUZZED): $(BUILD)/tests/fuzz/fuzz.o $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
 $(FUZZED): LDFLAGS += -Wl,--wrap=_exit $(if $(FUZZ),-fsanitize=fuzzer)
@@ -102,6 +114,17 @@ fuzz: deps-fuzz
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZED)
 SECONDS ?= 60
+
+# gcc's own, whatever mpicc calls
+coverage: deps
+	@OMPI_CC=gcc MPICH_CC=gcc $(MAKE) -s -j$(shell nproc) COV=1 BUILD=build-cov build-cov/promptmill test-programs
+	@find build-cov -name '*.gcda' -delete
+	@BUILD=build-cov tests/run.sh
+	@tests/coverage/report.py build-cov
+valgrind: deps deps-valgrind
+	@$(MAKE) -s -j$(shell nproc) test-programs
+	@BUILD=$(BUILD) tests/valgrind.sh
+.PHONY: coverage valgrind
 
 test: deps
 	@$(MAKE) -s -j$(shell nproc) $(PROGRAM) test-programs
