@@ -7,10 +7,34 @@
 #include <string.h>
 
 static const char *const words[] = {
-    "a",     "red",  "ball",   "cube",          "on",       "the",    "meadow",
-    "photo", "of",   "cactus", "extraordinary", "ball,",    "night.", "(tree)",
-    "don't", "7",    "1999",   "Würfel",        "赤い",     "x",      "unbelievable",
-    "tree",  "star", "road",   "at",            "mountain", "—",      "blue-green",
+    "a",
+    "red",
+    "ball",
+    "cube",
+    "on",
+    "the",
+    "meadow",
+    "photo",
+    "of",
+    "cactus",
+    "extraordinary",
+    "ball,",
+    "night.",
+    "(tree)",
+    "don't",
+    "7",
+    "1999",
+    "Würfel",
+    "赤い",
+    "x",
+    "unbelievable",
+    "tree",
+    "star",
+    "road",
+    "at",
+    "mountain",
+    "—",
+    "blue-green",
 };
 static const char *const spaces[] = {" ", " ", " ", "  ", "\t", "\n ", "\u00A0", "\u3000"};
 enum { WORDS = sizeof words / sizeof *words, SPACES = sizeof spaces / sizeof *spaces };

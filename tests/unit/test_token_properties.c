@@ -185,8 +185,8 @@ static void equal_prompts_are_mapped_as_they_are(void **state)
         if (!make_pair(&p, &g, false)) continue;
         for (size_t e = 0; e < 3; e++) {
             struct pm_token_map_spec spec = pm_token_map_spec_default(edits[e]);
-            assert_ok(
-                pm_token_map_init(&map, &spec, p.source, &p.from, p.source, &p.from, &err), err);
+            assert_ok(pm_token_map_init(&map, &spec, p.source, &p.from, p.source, &p.from, &err),
+                      err);
             for (size_t w = 0; w < PM_TOKENS; w++)
                 for (size_t n = 0; n < PM_TOKENS; n++)
                     assert_of(&p, map.map[w * PM_TOKENS + n] == (w == n ? 1.0f : 0.0f));
