@@ -64,9 +64,9 @@ static void overrides_are_refused(void **state)
     temporary_write_text("config.json", "{\"model\": \"m\", \"manifest\": \"a\"}");
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         struct pm_error err = {0};
-        assert_fails(pm_config_load(&config, temporary_path("config.json"), &refusals[i].override,
-                                    1, &err),
-                     err, refusals[i].sentence);
+        assert_fails(
+            pm_config_load(&config, temporary_path("config.json"), &refusals[i].override, 1, &err),
+            err, refusals[i].sentence);
     }
 }
 
@@ -221,8 +221,7 @@ static void networks_are_refused(void **state)
     };
     static const struct refusal encoders[] = {
         {"[]", "an object {...} is wanted, not a list"},
-        {"{\"model_type\": \"t5\"}",
-         "\"model_type\" is \"t5\"; only clip_text_model is supported"},
+        {"{\"model_type\": \"t5\"}", "\"model_type\" is \"t5\"; only clip_text_model is supported"},
     };
     struct pm_arena memory;
     pm_arena_init(&memory, (size_t)1 << 28);
