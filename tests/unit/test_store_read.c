@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[256], broken[300];
@@ -263,6 +264,33 @@ static void numbers_out_of_range_are_refused_when_read(void **state)
     }
 }
 
+static void an_entry_of_no_item_is_not_verified(void **state)
+{
+    (void)state;
+    static const uint64_t item = 5;
+    struct pm_store *store;
+    struct pm_error err = {0};
+    bool good;
+    hid_t file = begin_breaking();
+    overwrite(file, "/prompt/item", 3, H5T_NATIVE_UINT64, &item);
+    H5Fclose(file);
+    assert_ok(pm_store_open_read(&store, broken, &err), err);
+    assert_fails(pm_store_verify_entry(&good, store, 3, &err), err,
+                 "/prompt/item: entry 3 is of item 5 of 5");
+    pm_store_close(store);
+}
+
+static void a_pipe_is_no_store_and_not_waited_for(void **state)
+{
+    (void)state;
+    struct pm_store *store;
+    struct pm_error err = {0};
+    unlink(broken);
+    assert_int_equal(mkfifo(broken, 0600), 0);
+    assert_fails(pm_store_open_read(&store, broken, &err), err, "is not a regular file");
+    unlink(broken);
+}
+
 static void items_must_have_entries_of_their_own(void **state)
 {
     (void)state;
@@ -370,6 +398,8 @@ int main(void)
         cmocka_unit_test(a_group_is_no_dataset),
         cmocka_unit_test(other_files_and_versions_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_refused_when_read),
+        cmocka_unit_test(an_entry_of_no_item_is_not_verified),
+        cmocka_unit_test(a_pipe_is_no_store_and_not_waited_for),
         cmocka_unit_test(items_must_have_entries_of_their_own),
         cmocka_unit_test(an_unknown_state_is_refused),
         cmocka_unit_test(a_message_without_end_is_ended),
