@@ -8,6 +8,7 @@
 #include "pm/data/csv.h"
 #include "pm/data/import.h"
 #include "pm/data/manifest.h"
+#include "pm/data/store.h"
 #include "pm/edit/recipe.h"
 #include "pm/model/model.h"
 #include "pm/model/tensor_set.h"
@@ -247,6 +248,7 @@ static void what_is_no_file_is_refused_at_once(void **state)
 {
     (void)state;
     struct pm_error err = {0};
+    struct pm_store *store;
     size_t bytes = 0;
     temporary_write_text("file", "four");
     assert_int_equal(mkfifo(temporary_path("pipe"), 0600), 0);
@@ -257,6 +259,8 @@ static void what_is_no_file_is_refused_at_once(void **state)
         assert_int_equal(pm_open_file(NULL, temporary_path(not_files[i]), &err), -1);
         assert_non_null(strstr(err.message, "is not a regular file"));
         assert_null(pm_open_stream(temporary_path(not_files[i]), &err));
+        assert_fails(pm_store_open_read(&store, temporary_path(not_files[i]), &err), err,
+                     "is not a regular file");
     }
     int fd = pm_open_file(&bytes, temporary_path("to-the-file"), &err);
     assert_true(fd >= 0 && bytes == 4);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[256], broken[300];
@@ -280,17 +279,6 @@ static void an_entry_of_no_item_is_not_verified(void **state)
     pm_store_close(store);
 }
 
-static void a_pipe_is_no_store_and_not_waited_for(void **state)
-{
-    (void)state;
-    struct pm_store *store;
-    struct pm_error err = {0};
-    unlink(broken);
-    assert_int_equal(mkfifo(broken, 0600), 0);
-    assert_fails(pm_store_open_read(&store, broken, &err), err, "is not a regular file");
-    unlink(broken);
-}
-
 static void items_must_have_entries_of_their_own(void **state)
 {
     (void)state;
@@ -399,7 +387,6 @@ int main(void)
         cmocka_unit_test(other_files_and_versions_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_refused_when_read),
         cmocka_unit_test(an_entry_of_no_item_is_not_verified),
-        cmocka_unit_test(a_pipe_is_no_store_and_not_waited_for),
         cmocka_unit_test(items_must_have_entries_of_their_own),
         cmocka_unit_test(an_unknown_state_is_refused),
         cmocka_unit_test(a_message_without_end_is_ended),
