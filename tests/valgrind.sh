@@ -31,7 +31,7 @@ is_left_out()
             */golden/test_text_encoder | */golden/test_lora | */golden/test_embeddings | \
             */golden/test_single_file_models | */golden/test_layouts | \
             */unit/test_edit_captures | */unit/test_edit_image | */unit/test_edit_memory | \
-            */unit/test_kernels_backward* | */unit/test_lock | */unit/test_progress | */mpi/test_queue) ;;
+            */unit/test_latent_share | */unit/test_one_size | */unit/test_kernels_backward* | */unit/test_lock | */unit/test_progress | */mpi/test_queue) ;;
         *) false ;;
     esac
 }

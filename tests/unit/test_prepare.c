@@ -84,6 +84,44 @@ static void a_word_with_its_own_window_or_factor_must_be_there(void **state)
         "targets[0]: equalizer: the word \"snow\" is not in the prompt \"a red ball on a meadow\"");
 }
 
+static void a_mask_of_words_that_differ_needs_some(void **state)
+{
+    (void)state;
+    assert_refused(
+        "\"prompt\": \"a red ball on a meadow\", \"edit\": \"refine\", \"local_blend\": {}",
+        "targets[0]: the prompts do not differ in any word that a mask could be made from");
+}
+
+static void an_inversion_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    static const struct pm_schedule pndm = {.sampler = PM_PNDM, .steps = 50, .evaluations = 51};
+    static const struct {
+        const char *inversion;
+        const struct pm_schedule *schedule;
+        const char *sentence;
+    } refusals[] = {
+        {"{\"method\": \"direct\"}", &pndm,
+         "an \"image\" is inverted by DDIM: set \"scheduler\": \"ddim\" for this run"},
+        {"{\"method\": \"null-text\", \"learning_rate_decay\": 0.03}", &fifty_steps,
+         "with a \"learning_rate_decay\" of 0.03 the null-text optimisation stands still at step "
+         "49 "
+         "of 50: below 0.0204 is wanted"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct pm_error err = {0};
+        struct pm_recipe recipe;
+        struct pm_prepared prepared;
+        json_t *line = json_pack("{ss ss ss so}", "id", "a", "source", "a", "image", "a.png",
+                                 "inversion", json_loads(refusals[i].inversion, 0, NULL));
+        pm_recipe_resolve(line, NULL);
+        assert_ok(pm_recipe_read(&recipe, line, "edits.jsonl:1", &err), err);
+        assert_fails(pm_prepare(&prepared, &recipe, tokenizer, refusals[i].schedule, &err), err,
+                     refusals[i].sentence);
+        pm_recipe_free(&recipe);
+    }
+}
+
 static char explained[2048];
 
 static void note(void *self, const char *sentence)
@@ -282,6 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_blend_word_that_is_not_there_is_named),
         cmocka_unit_test(a_word_with_its_own_window_or_factor_must_be_there),
+        cmocka_unit_test(a_mask_of_words_that_differ_needs_some),
+        cmocka_unit_test(an_inversion_that_cannot_be_is_refused),
         cmocka_unit_test(all_that_is_wrong_with_a_target_is_explained),
         cmocka_unit_test(replacing_wants_as_many_words),
         cmocka_unit_test(reweighting_another_prompt_is_refused),
