@@ -154,6 +154,6 @@ compile_commands.json: Makefile deps.mk
 	  printf '%s{"directory": "%s", "file": "%s", "command": "%s"}\n' "$$separator" '$(CURDIR)' "$$f" "$$command"; \
 	  separator=,; done; echo ']'; } > $@
 clean:
-	rm -rf build/src build/jobs build/tests build/bench build/libpm.a build/promptmill build-san
+	rm -rf build/src build/jobs build/tests build/bench build/libpm.a build/promptmill build-san build-cov
 
 -include $(shell find $(BUILD)/src $(BUILD)/jobs $(BUILD)/tests $(BUILD)/bench -name '*.d' 2>/dev/null)
