@@ -6,6 +6,8 @@
 # make bench      how fast it is against OpenVINO and diffusers; half an hour, 8 GB of disk
 # make soak       kills a run 100 times
 # make fuzz       SECONDS=60: inputs made up by clang's libFuzzer, for each kind of file that is read
+# make coverage  which lines of src/ the tests run, and which error messages none of them reads
+# make valgrind  unit, golden and MPI tests under valgrind
 # make test-slurm all that Slurm does to a job, on three hosts made of namespaces; takes minutes
 # make install    PREFIX=/usr/local; also: make lint, make format, make compile_commands.json, make clean
 # make SAN=1      the same under the address and undefined-behaviour sanitizers, in build-san/
@@ -29,6 +31,12 @@ LDLIBS   += $(PACKAGE_LIBS) -lm
 ifdef FUZZ
 CFLAGS   += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
+ifdef COV
+# Other threads may disturb a counter, which therefore must not become a loop's own.
+CFLAGS   += -O1 -fno-tree-loop-optimize --coverage -fprofile-update=single
+LDFLAGS  += -Wl,--wrap=_exit
+NOT_COUNTED := -O3 -ftree-loop-optimize -fno-profile-arcs -fno-test-coverage
+endif
 ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -38,6 +46,8 @@ MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null || gcc -dumpmachine 2>/dev/nul
 ifneq ($(filter x86_64%,$(MACHINE)),)
 ISAS       := baseline avx2 avx512 avx512bf16
 ISA_avx2   := -mavx2 -mfma -mf16c -mbmi2
+# Of the kernels' lines one set's are counted, so that the tests of whole models stay quick.
+ISA_avx2   += $(NOT_COUNTED)
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
 else
@@ -50,6 +60,7 @@ KERNELS := $(wildcard src/kernels/isa/*.c)
 SOURCES := $(filter-out $(KERNELS),$(wildcard src/*/*.c))
 LIB     := $(BUILD)/libpm.a
 OBJS    := $(SOURCES:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(KERNELS:%.c=$(BUILD)/%.$(i).o))
+OBJS    += $(if $(COV),$(BUILD)/tests/coverage/exit.o)
 PROGRAM := $(BUILD)/promptmill
 JOBS    := $(patsubst %.c,$(BUILD)/%.o,$(wildcard jobs/*.c))
 SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
@@ -72,6 +83,7 @@ $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
 $(BUILD)/tests/unit/test_run_estimate: $(BUILD)/jobs/run_estimate.o
 $(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
+$(BUILD)/tests/%.o: CFLAGS += $(NOT_COUNTED)
 # With a fuzzer in the place of replay.c.
 $(FUZZED): $(BUILD)/tests/fuzz/fuzz.o $(if $(FUZZ),,$(BUILD)/tests/fuzz/replay.o)
 $(FUZZED): LDFLAGS += -Wl,--wrap=_exit $(if $(FUZZ),-fsanitize=fuzzer)
@@ -106,6 +118,17 @@ fuzz: deps-fuzz
 fuzz-programs: $(FUZZED)
 SECONDS ?= 60
 
+# gcc's own, whatever mpicc calls
+coverage: deps
+	@OMPI_CC=gcc MPICH_CC=gcc $(MAKE) -s -j$(shell nproc) COV=1 BUILD=build-cov build-cov/promptmill test-programs
+	@find build-cov -name '*.gcda' -delete
+	@BUILD=build-cov tests/run.sh
+	@tests/coverage/report.py build-cov
+valgrind: deps deps-valgrind
+	@$(MAKE) -s -j$(shell nproc) test-programs
+	@BUILD=$(BUILD) tests/valgrind.sh
+.PHONY: coverage valgrind
+
 test: deps
 	@$(MAKE) -s -j$(shell nproc) $(PROGRAM) test-programs
 	@$(if $(SAN),,$(MAKE) -s -j$(shell nproc) SAN=1 BUILD=build-san build-san/promptmill test-programs)
@@ -134,6 +157,6 @@ compile_commands.json: Makefile deps.mk
 	  printf '%s{"directory": "%s", "file": "%s", "command": "%s"}\n' "$$separator" '$(CURDIR)' "$$f" "$$command"; \
 	  separator=,; done; echo ']'; } > $@
 clean:
-	rm -rf build/src build/jobs build/tests build/bench build/libpm.a build/promptmill build-san
+	rm -rf build/src build/jobs build/tests build/bench build/libpm.a build/promptmill build-san build-cov
 
 -include $(shell find $(BUILD)/src $(BUILD)/jobs $(BUILD)/tests $(BUILD)/bench -name '*.d' 2>/dev/null)

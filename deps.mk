@@ -24,7 +24,10 @@ ANALYSIS_PACKAGES := python3-pil
 # For `make fuzz` alone.
 FUZZ_PACKAGES := clang libclang-rt-14-dev libomp-dev
 
-.PHONY: deps-build deps-analysis deps-cluster deps-fuzz
+# For `make valgrind` alone.
+VALGRIND_PACKAGES := valgrind
+
+.PHONY: deps-build deps-analysis deps-cluster deps-fuzz deps-valgrind
 deps: deps-build deps-analysis deps-cluster
 deps-build:
 	@DEBIAN_PACKAGES='$(DEBIAN_PACKAGES)' sh jobs/deps.sh
@@ -34,3 +37,5 @@ deps-cluster:
 	@DEBIAN_PACKAGES='$(CLUSTER_PACKAGES)' sh jobs/deps.sh --optional
 deps-fuzz: deps-build
 	@DEBIAN_PACKAGES='$(FUZZ_PACKAGES)' sh jobs/deps.sh
+deps-valgrind:
+	@DEBIAN_PACKAGES='$(VALGRIND_PACKAGES)' sh jobs/deps.sh

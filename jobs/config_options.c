@@ -12,6 +12,7 @@ enum {
     SCRIPT,
     PARTS,
     HOURS,
+    SHOW,
     TOKENIZER,
     MODEL_CONFIG,
     PREDICTION,
@@ -62,6 +63,8 @@ static const struct argp_option run_flags[] = {
 static const struct argp_option get_flags[] = {
     {"get", 'G', "KEY", 0, "print this key's value alone, as \"store\" or \"limits.halt_file\"", 0},
     {0}};
+static const struct argp_option plan_flags[] = {
+    {"show", SHOW, "ID", 0, "only this line: how its prompts are aligned, drawn", 0}, {0}};
 static const struct argp_option submit_flags[] = {
     {"dry-run", DRY_RUN, NULL, 0, "print what would be submitted, and submit nothing", 0},
     {"keep-going", KEEP_GOING, NULL, 0, "submit though some edits cannot be done", 0},
@@ -76,9 +79,9 @@ enum { MAX_FLAGS = 40 };
 /* The tables of a verb as one. */
 static void gather_flags(struct argp_option all[MAX_FLAGS], unsigned flags)
 {
-    const struct argp_option *const tables[] = {config_flags, flags & CONFIG_RUN ? run_flags : NULL,
-                                                flags & CONFIG_GET ? get_flags : NULL,
-                                                flags & CONFIG_SUBMIT ? submit_flags : NULL};
+    const struct argp_option *const tables[] = {
+        config_flags, flags & CONFIG_RUN ? run_flags : NULL, flags & CONFIG_GET ? get_flags : NULL,
+        flags & CONFIG_PLAN ? plan_flags : NULL, flags & CONFIG_SUBMIT ? submit_flags : NULL};
     size_t n = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         for (size_t j = 0; tables[i] && tables[i][j].name; j++) {
@@ -231,6 +234,9 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
         return 0;
     case 'G':
         o->key = arg;
+        return 0;
+    case SHOW:
+        o->shown_id = arg;
         return 0;
     case ARGP_KEY_ARG:
         return take_config(parse, arg, state);

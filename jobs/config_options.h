@@ -18,6 +18,8 @@ struct config_options {
     bool profiles;          /* --profile-time */
     /* CONFIG_GET */
     const char *key; /* --get; NULL: all */
+    /* CONFIG_PLAN */
+    const char *shown_id; /* --show; NULL: none */
     /* CONFIG_SUBMIT */
     bool is_dry;        /* --dry-run */
     bool keeps_going;   /* --keep-going */
@@ -30,7 +32,7 @@ struct config_options {
 
 /** Which flags a verb takes beside those of the config. With CONFIG_SUBMIT, all that comes after
  *  CONFIG is handed out in rest. */
-enum config_flags { CONFIG_ONLY = 0, CONFIG_RUN = 1, CONFIG_GET = 2, CONFIG_SUBMIT = 4 };
+enum config_flags { CONFIG_RUN = 1, CONFIG_GET = 2, CONFIG_SUBMIT = 4, CONFIG_PLAN = 8 };
 
 /** Is --help among the arguments? Known without MPI, which takes its time to start. */
 bool config_options_ask_for_help(int argc, char **argv);

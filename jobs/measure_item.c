@@ -1,6 +1,7 @@
 #include "measure_item.h"
 
 #include "describe.h"
+#include "run_image.h"
 #include "store_look.h"
 #include "sweep_label.h"
 
@@ -128,10 +129,8 @@ static bool measure_entry(struct measured *out, struct item *x, size_t index,
 static bool read_references(struct item *x, size_t item, const struct pm_store_row *source,
                             struct pm_error *err)
 {
-    const struct pm_image_recipe *image = &x->recipe.image;
     size_t bytes = x->shape->image_height * x->shape->image_width * 3;
-    x->fit = (struct pm_image_fit){.rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
-                                   .crop = {image->left, image->right, image->top, image->bottom}};
+    x->fit = run_image_fit(&x->recipe.image);
     x->original = allocate(bytes);
     x->picture = allocate(bytes);
     return read_original(x, item, source, err) && read_truth(x, err) && read_mask(x, err);

@@ -2,6 +2,7 @@
 #include "config_options.h"
 #include "load_model.h"
 #include "plan_check.h"
+#include "plan_show.h"
 #include "verbs.h"
 
 #include "pm/model/model.h"
@@ -9,56 +10,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static const char doc[] = "\nCheck a run without computing: every problem with its line, the "
-                          "tokens and alignment of each "
-                          "edit with --log debug, and what the run would take.";
-
-static void print_tokens(const char *prompt, const struct pm_tokens *tokens,
-                         const struct pm_tokenizer *tokenizer)
-{
-    printf("    \"%s\": %zu tokens:", prompt, tokens->count);
-    for (size_t t = 1; t + 1 < tokens->count; t++)
-        printf(" %s", pm_token_text(tokenizer, tokens->ids[t]));
-    printf("\n");
-}
-
-/* Where each token of the target comes from, at the first step of the edit. */
-static void print_alignment(const struct pm_tokens *source, const struct pm_prepared_target *target,
-                            const struct pm_tokenizer *tokenizer)
-{
-    size_t first_step = target->map.begin[1];
-    float a[PM_TOKENS * PM_TOKENS], d[PM_TOKENS];
-    pm_token_map_at(a, d, &target->map, first_step);
-    for (size_t n = 1; n + 1 < target->tokens.count; n++) {
-        printf("      %-16s", pm_token_text(tokenizer, target->tokens.ids[n]));
-        if (d[n] != 0.0f) printf(" its own x %g", (double)d[n]);
-        for (size_t w = 0; w < PM_TOKENS; w++)
-            if (a[w * PM_TOKENS + n] != 0.0f)
-                printf(" <- %s x %g",
-                       w < source->count ? pm_token_text(tokenizer, source->ids[w]) : "(padding)",
-                       (double)a[w * PM_TOKENS + n]);
-        printf("   steps %zu to %zu\n", target->map.begin[n], target->map.end[n]);
-    }
-}
-
-static void print_line(const struct run_plan *plan, size_t item)
-{
-    const struct pm_tokenizer *tokenizer = plan->settings->model->tokenizer;
-    struct run_plan_line line;
-    run_plan_line_load(&line, plan, item);
-    printf("%s  %s\n", line.place, line.id);
-    if (line.error.code == PM_OK) {
-        print_tokens(line.recipe.source, &line.prepared.source, tokenizer);
-        for (size_t i = 0; i < line.recipe.target_count; i++) {
-            const struct pm_prepared_target *target = &line.prepared.targets[i];
-            if (target->error.code != PM_OK) continue;
-            print_tokens(line.recipe.targets[i].prompt, &target->tokens, tokenizer);
-            print_alignment(&line.prepared.source, target, tokenizer);
-        }
-    }
-    run_plan_line_free(&line);
-}
+static const char doc[] = "\nCheck a run without computing: every problem with its line, and what "
+                          "the run would take; with --show ID how a line's prompts are aligned, "
+                          "with --log debug those of all lines.";
 
 static void print_bytes(const struct run_plan *plan)
 {
@@ -97,20 +54,57 @@ static void print_memory(const struct run_plan *plan, const struct run_memory *h
            room);
 }
 
+/** What is shown of the lines: of all, or of one id. */
+struct shown {
+    size_t lines, targets, problems;
+};
+
+static struct shown show_lines(const struct run_plan *plan, const struct plan_check *check,
+                               const char *id)
+{
+    struct shown shown = {0};
+    for (size_t i = 0; i < plan->manifest.count; i++) {
+        struct run_plan_line line;
+        run_plan_line_load(&line, plan, i);
+        if (!id || strcmp(line.id, id) == 0) {
+            plan_show_line(&line, plan->settings);
+            if (id) shown.problems += plan_check_print_line(check, plan, i);
+            shown.lines++;
+            shown.targets += line.recipe.target_count;
+        }
+        run_plan_line_free(&line);
+    }
+    if (shown.targets > 0)
+        printf("| the same   : in its place   + new, with attention of its own   - left out\n");
+    return shown;
+}
+
+static int print_shown(const struct run_plan *plan, const struct plan_check *check, const char *id)
+{
+    struct shown shown = show_lines(plan, check, id);
+    if (shown.lines == 0)
+        pm_log(PM_LOG_ERROR, "%s has no line whose id is \"%s\"", plan->manifest.path, id);
+    return shown.lines == 0 || shown.problems > 0 ? PM_EXIT_INPUT : PM_EXIT_DONE;
+}
+
+static void print_summary(const struct run_plan *plan, const struct plan_check *check)
+{
+    printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
+           plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
+    if (check->pictures > 0)
+        printf("real        %zu pictures and masks were read, %zu of them cannot be used\n",
+               check->pictures, check->bad_pictures);
+}
+
 static int print_plan(const struct run_plan *plan, struct plan_check *check,
                       enum pm_log_level level)
 {
     const struct pm_edit_settings *s = plan->settings;
     struct pm_error err = {0};
-    for (size_t i = 0; level >= PM_LOG_DEBUG && i < plan->manifest.count; i++) print_line(plan, i);
-    for (size_t i = 0; i < plan->problem_count; i++) printf("%s\n", plan->problems[i].message);
+    if (level >= PM_LOG_DEBUG) show_lines(plan, check, NULL);
     struct run_memory host = run_memory_make(plan->config, s->model, 1);
     plan_check_print(check, plan, &host);
-    printf("manifest    %s: %zu lines, %zu edits, %zu of them cannot be done\n",
-           plan->manifest.path, plan->manifest.count, plan->edits, plan->problem_count);
-    if (check->pictures > 0)
-        printf("real        %zu pictures were read, %zu of them cannot be used\n", check->pictures,
-               check->bad_pictures);
+    print_summary(plan, check);
     if (plan->config->sweep.axis_count > 0)
         printf("sweep       %zu settings of each of %zu lines\n", plan->config->sweep.settings,
                plan->manifest.count / plan->config->sweep.settings);
@@ -134,36 +128,109 @@ static int print_plan(const struct run_plan *plan, struct plan_check *check,
                                                                             : PM_EXIT_DONE;
 }
 
-int verb_plan(int argc, char **argv)
+/* Leave out a setting that may be wrong. @return false when there is none of that number */
+static bool leave_out(struct pm_config *config, size_t number)
 {
+    struct pm_capture *c = &config->capture;
+    if (number == 0) config->width = 0;
+    if (number == 1) config->height = 0;
+    if (number == 2) config->negative_prompt = "";
+    if (number < 3) return true;
+    number -= 3;
+    if (number >= c->attention_count) return false;
+    c->attention_count--;
+    memmove(&c->attention[number], &c->attention[number + 1],
+            (c->attention_count - number) * sizeof *c->attention);
+    return true;
+}
+
+/* All that is wrong with the settings, not only the first: what is wrong is left out, so that the rest,
+ * and then the lines, can be looked at.
+ * @return false when they cannot; what is wrong has been logged, and *wrong counts it */
+static bool make_settings(struct pm_edit_settings *settings, struct pm_schedule *schedule,
+                          struct run_captures *captures, struct pm_config *config,
+                          const struct pm_model *model, const char *path, size_t *wrong)
+{
+    struct pm_error err = {0}, other = {0};
+    while (!run_settings_make(settings, schedule, captures, config, model, &err)) {
+        pm_log(PM_LOG_ERROR, "%s: %s", path, err.message);
+        (*wrong)++;
+        struct pm_config trial;
+        bool helps = false;
+        for (size_t number = 0; !helps; number++) {
+            trial = *config;
+            if (!leave_out(&trial, number)) return false;
+            helps = run_settings_make(settings, schedule, captures, &trial, model, &other) ||
+                    strcmp(other.message, err.message) != 0;
+            run_captures_free(captures);
+        }
+        *config = trial;
+    }
+    return true;
+}
+
+/** All that the verb makes, to be released together. */
+struct planning {
     struct config_options options;
-    struct pm_config config = {0};
-    struct pm_model model = {0};
+    struct pm_config config;
+    struct pm_model model;
     struct pm_schedule schedule;
     struct pm_edit_settings settings;
-    struct run_captures captures = {0};
-    struct run_plan plan = {0};
-    struct plan_check check = plan_check_begin();
+    struct run_captures captures;
+    struct run_plan plan;
+    struct plan_check check;
+};
+
+static int print_all(struct planning *p, size_t wrong)
+{
+    if (p->options.shown_id) return print_shown(&p->plan, &p->check, p->options.shown_id);
+    if (wrong == 0) return print_plan(&p->plan, &p->check, p->options.log_level);
+    plan_check_print(&p->check, &p->plan, NULL);
+    print_summary(&p->plan, &p->check);
+    return PM_EXIT_INPUT;
+}
+
+static int make_plan(struct planning *p, struct pm_error *err)
+{
+    size_t wrong = 0, width, height;
+    if (!pm_config_load(&p->config, p->options.config_path, p->options.overrides,
+                        p->options.override_count, err) ||
+        !measure_model(&p->model, &p->config, err)) {
+        pm_log(PM_LOG_ERROR, "%s", err->message);
+        return PM_EXIT_INPUT;
+    }
+    width = p->config.width;
+    height = p->config.height;
+    if (!make_settings(&p->settings, &p->schedule, &p->captures, &p->config, &p->model,
+                       p->options.config_path, &wrong))
+        return PM_EXIT_INPUT;
+    p->check = plan_check_begin(width == p->config.width && height == p->config.height);
+    if (!run_plan_make(&p->plan, &p->config, &p->settings, &p->captures, MPI_COMM_NULL,
+                       plan_check_line, &p->check, err)) {
+        pm_log(PM_LOG_ERROR, "%s", err->message);
+        return PM_EXIT_INPUT;
+    }
+    return print_all(p, wrong);
+}
+
+int verb_plan(int argc, char **argv)
+{
     struct pm_error err = {0};
     bool helped;
+    struct planning *p = calloc(1, sizeof *p);
+    if (!p) pm_die("no memory for a plan");
     int status = PM_EXIT_INPUT;
-    if (!config_options_parse(&options, argc, argv, doc, CONFIG_ONLY, true, &helped))
+    if (!config_options_parse(&p->options, argc, argv, doc, CONFIG_PLAN, true, &helped)) {
+        free(p);
         return PM_EXIT_INPUT;
-    if (helped) return PM_EXIT_DONE;
-    pm_log_init(options.log_level, 0, 1);
-    if (pm_config_load(&config, options.config_path, options.overrides, options.override_count,
-                       &err) &&
-        measure_model(&model, &config, &err) &&
-        run_settings_make(&settings, &schedule, &captures, &config, &model, &err) &&
-        run_plan_make(&plan, &config, &settings, &captures, MPI_COMM_NULL, plan_check_line, &check,
-                      &err))
-        status = print_plan(&plan, &check, options.log_level);
-    else
-        pm_log(PM_LOG_ERROR, "%s", err.message);
-    plan_check_end(&check);
-    run_plan_free(&plan);
-    run_captures_free(&captures);
-    pm_model_free(&model);
-    pm_config_free(&config);
+    }
+    pm_log_init(p->options.log_level, 0, 1);
+    status = helped ? PM_EXIT_DONE : make_plan(p, &err);
+    plan_check_end(&p->check);
+    run_plan_free(&p->plan);
+    run_captures_free(&p->captures);
+    pm_model_free(&p->model);
+    pm_config_free(&p->config);
+    free(p);
     return status;
 }

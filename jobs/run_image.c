@@ -38,15 +38,18 @@ static bool invert(struct run_image *out, struct run *r, const struct pm_recipe 
                            &r->scratch, err);
 }
 
+struct pm_image_fit run_image_fit(const struct pm_image_recipe *image)
+{
+    return (struct pm_image_fit){.rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
+                                 .crop = {image->left, image->right, image->top, image->bottom}};
+}
+
 bool run_image_load(unsigned char *pixels, const struct pm_config *config,
                     const struct pm_edit_settings *s, const struct pm_image_recipe *image,
                     struct pm_error *err)
 {
     size_t factor = s->model->vae.factor;
-    struct pm_image_fit fit = {
-        .rule = image->must_fit ? PM_FIT_EXACT : PM_FIT_CROP,
-        .crop = {image->left, image->right, image->top, image->bottom},
-    };
+    struct pm_image_fit fit = run_image_fit(image);
     char path[PATH_MAX];
     return image_path(path, config->manifest, image->path, err) &&
            pm_image_load_fitted(pixels, s->latent_height * factor, s->latent_width * factor, path,

@@ -10,6 +10,9 @@ struct run_image {
     double psnr;                       /* of its reconstruction, once it is judged */
 };
 
+/** How a recipe wants its picture, and its mask, cut and resized. */
+struct pm_image_fit run_image_fit(const struct pm_image_recipe *image);
+
 /** Read and fit a real picture. @param pixels  [height, width, 3] of the run's pictures
  *  @param image  whose path is seen from the manifest's folder */
 PM_MUST_CHECK bool run_image_load(unsigned char *pixels, const struct pm_config *config,

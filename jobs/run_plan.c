@@ -62,7 +62,7 @@ static char *text_of(const json_t *json)
 
 static void line_begin(struct run_plan_line *line, const struct run_plan *plan, size_t item)
 {
-    *line = (struct run_plan_line){0};
+    *line = (struct run_plan_line){.item = item};
     pm_manifest_place(line->place, &plan->manifest, item);
     pm_manifest_name(line->id, sizeof line->id, &plan->manifest, item);
 }

@@ -45,6 +45,7 @@ struct run_plan {
 
 /** A line, ready to be looked at or computed. */
 struct run_plan_line {
+    size_t item;
     char place[PM_MANIFEST_PLACE_BYTES];
     struct pm_error error; /* of the whole line; then nothing else is set but id */
     char id[300];

@@ -1,11 +1,11 @@
 #include "pm/base/hash.h"
 
+#include "pm/base/open_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -38,14 +38,11 @@ void pm_hash_text(char text[PM_HASH_TEXT_BYTES], const void *data, size_t bytes)
 
 bool pm_hash_file_text(char text[PM_HASH_TEXT_BYTES], const char *path, struct pm_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
-    struct stat status;
-    bool ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    size_t bytes = ok ? (size_t)status.st_size : 0;
+    size_t bytes;
+    int fd = pm_open_file(&bytes, path, err);
+    if (fd < 0) return false;
     void *map = bytes ? mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     close(fd);
-    if (!ok) return pm_fail(err, PM_E_IO, "%s is not a regular file", path);
     if (map == MAP_FAILED) return pm_fail(err, PM_E_IO, "cannot map %s: %s", path, strerror(errno));
     pm_hash_text(text, map, bytes);
     if (map) munmap(map, bytes);

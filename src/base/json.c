@@ -1,6 +1,7 @@
 #include "pm/base/json.h"
 
-#include <errno.h>
+#include "pm/base/open_file.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path, size_t max_bytes,
                                     struct pm_error *err)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    FILE *file = pm_open_stream(path, err);
+    if (!file) return false;
     size_t capacity = 1 << 16, used = 0;
     char *buffer = malloc(capacity);
     while (buffer) {

@@ -2,6 +2,7 @@
 
 #include "pm/base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -120,12 +121,13 @@ static bool fail_to_find(const struct folded_words *in, const char *prompt,
         return pm_fail(err, PM_E_INPUT,
                        "the words of \"%s\" do not follow each other in the prompt \"%s\"", word,
                        prompt);
-    const char *near = pm_nearest_word(wanted->words[missing], (const char *const *)in->words);
-    if (near)
-        return pm_fail(err, PM_E_INPUT,
-                       "the word \"%s\" (did you mean \"%s\"?) is not in the prompt \"%s\"", word,
-                       near, prompt);
-    return pm_fail(err, PM_E_INPUT, "the word \"%s\" is not in the prompt \"%s\"", word, prompt);
+    const char *lost = wanted->words[missing];
+    const char *near = pm_nearest_word(lost, (const char *const *)in->words);
+    char of_phrase[PM_ERROR_BYTES] = "";
+    if (wanted->count > 1) snprintf(of_phrase, sizeof of_phrase, " of \"%s\"", word);
+    return pm_fail(err, PM_E_INPUT, "the word \"%s\"%s%s%s%s is not in the prompt \"%s\"",
+                   wanted->count > 1 ? lost : word, of_phrase, near ? " (did you mean \"" : "",
+                   near ? near : "", near ? "\"?)" : "", prompt);
 }
 
 bool pm_words_find(struct pm_token_set *out, const char *prompt, const struct pm_tokens *tokens,

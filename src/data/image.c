@@ -1,6 +1,7 @@
 #include "pm/data/image.h"
 
 #include "image_codec.h"
+#include "pm/base/open_file.h"
 #include "pm/base/whole_file.h"
 
 #include <errno.h>
@@ -82,8 +83,8 @@ static pm_image_decode *find_decoder(FILE *file, const char *path, struct pm_err
 
 bool pm_image_read(struct pm_image *out, const char *path, struct pm_error *err)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    FILE *file = pm_open_stream(path, err);
+    if (!file) return false;
     struct pm_image image;
     unsigned orientation;
     pm_image_decode *decode = find_decoder(file, path, err);

@@ -1,28 +1,27 @@
 #include "pm/data/manifest.h"
 
+#include "pm/base/open_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static bool map_file(struct pm_manifest *m, struct pm_error *err)
 {
-    struct stat status;
-    int fd = open(m->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", m->path, strerror(errno));
-    bool ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    if (!ok) pm_fail(err, PM_E_IO, "%s is not a regular file", m->path);
-    if (ok && status.st_size > 0) {
-        void *map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    size_t bytes;
+    bool ok = true;
+    int fd = pm_open_file(&bytes, m->path, err);
+    if (fd < 0) return false;
+    if (bytes > 0) {
+        void *map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         ok = map != MAP_FAILED ||
              pm_fail(err, PM_E_IO, "cannot map %s: %s", m->path, strerror(errno));
         if (ok) {
             m->map = map;
-            m->map_bytes = (size_t)status.st_size;
+            m->map_bytes = bytes;
         }
     }
     close(fd);

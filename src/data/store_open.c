@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool bad(const struct pm_store *store, enum part part, const char *what,
@@ -175,8 +176,11 @@ bool store_open_file(struct pm_store *store, hid_t access, unsigned flags, struc
 /* HDF5's own words for a missing file are long. */
 PM_MUST_CHECK static bool check_access(const char *path, int mode, struct pm_error *err)
 {
-    if (access(path, mode) == 0) return true;
-    return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    struct stat status;
+    if (access(path, mode) != 0 || stat(path, &status) != 0)
+        return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    if (S_ISREG(status.st_mode)) return true;
+    return pm_fail(err, PM_E_IO, "%s is not a regular file", path); /* HDF5 would wait for a pipe */
 }
 
 /* Ranks can write, each alone, only what is at its final place. */

@@ -128,20 +128,28 @@ static void look_at_all_words(const struct search *s)
     if (!t->has_blend) return;
     look_at_words(s, "local_blend, source", &t->blend.source, s->recipe->source, s->source_tokens);
     look_at_words(s, "local_blend, target", &t->blend.target, t->prompt, own);
+    look_at_words(s, "local_blend, subtract source", &t->blend.subtract_source, s->recipe->source,
+                  s->source_tokens);
+    look_at_words(s, "local_blend, subtract target", &t->blend.subtract_target, t->prompt, own);
 }
 
-static void look_at_blend(const struct search *s)
+static void look_at_mask(const struct search *s)
 {
     const struct pm_local_blend *blend = &s->prepared->blend;
-    if (!s->prepared->blends) return;
+    const char *key = s->prepared->blends ? "local_blend" : "restore";
+    if (!s->prepared->has_mask) return;
+    if (blend->subtracts && blend->subtract_threshold >= 1.0f)
+        tell(s,
+             "local_blend, subtract: nowhere is attention above a threshold of %g, so that "
+             "nothing is taken away",
+             (double)blend->subtract_threshold);
     if (blend->start_step >= s->schedule->evaluations)
         tell(s, "local_blend: it would start after the last step, at %g of the run",
              s->target->blend.start);
     else if (blend->threshold >= 1.0f)
         tell(s,
-             "local_blend: nowhere is attention above a threshold of %g, so that the target is "
-             "its source",
-             (double)blend->threshold);
+             "%s: nowhere is attention above a threshold of %g, so that the target is its source",
+             key, (double)blend->threshold);
 }
 
 static bool is_reweighted(const struct pm_target_recipe *target)
@@ -174,5 +182,5 @@ void pm_idle_find(const struct pm_recipe *recipe, const struct pm_prepared *prep
     look_at_windows(&s);
     look_at_equalizer(&s);
     look_at_all_words(&s);
-    look_at_blend(&s);
+    look_at_mask(&s);
 }

@@ -87,13 +87,15 @@ static bool prepare_map(struct pm_prepared_target *out, const struct pm_target_r
     spec.mapper = target->mapper;
     pm_token_map_spec_window(&spec, steps, target->cross.begin, target->cross.end);
     for (size_t i = 0; i < target->cross_words.count; i++)
-        PM_TRY(pm_token_map_spec_word_window(&spec, steps, target->cross_windows[i].begin,
-                                             target->cross_windows[i].end, target->prompt,
-                                             &out->tokens, target->cross_words.words[i], err));
+        if (!pm_token_map_spec_word_window(&spec, steps, target->cross_windows[i].begin,
+                                           target->cross_windows[i].end, target->prompt,
+                                           &out->tokens, target->cross_words.words[i], err))
+            return pm_fail(err, err->code, "cross_replace_steps: %s", err->message);
     for (size_t i = 0; i < target->equalizer.count; i++)
-        PM_TRY(pm_token_map_spec_equalize(&spec, target->prompt, &out->tokens,
-                                          target->equalizer.words[i],
-                                          (float)target->equalizer_values[i], err));
+        if (!pm_token_map_spec_equalize(&spec, target->prompt, &out->tokens,
+                                        target->equalizer.words[i],
+                                        (float)target->equalizer_values[i], err))
+            return pm_fail(err, err->code, "equalizer: %s", err->message);
     return pm_token_map_init(&out->map, &spec, recipe->source, source, target->prompt, &out->tokens,
                              err);
 }

@@ -29,7 +29,7 @@ static const char *const result_files[] = {"tokenizer/vocab.json",
 
 static bool hash_file(uint64_t *hash, const char *path, struct pm_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* of a pipe, at once */
     if (fd < 0 && errno == ENOENT) return true;
     struct stat status;
     if (fd < 0 || fstat(fd, &status) != 0) {

@@ -2,14 +2,13 @@
 
 #include "pm/base/json.h"
 #include "pm/base/narrow.h"
+#include "pm/base/open_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 }; /* the format's own limit */
@@ -30,17 +29,15 @@ static uint64_t little_endian_64(const unsigned char *p)
 
 static bool map_file(struct pm_safetensors *file, struct pm_error *err)
 {
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return pm_fail(err, PM_E_IO, "cannot open %s: %s", file->path, strerror(errno));
-    struct stat status;
-    bool ok = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    if (!ok) {
-        pm_fail(err, PM_E_IO, "%s is not a regular file", file->path);
-    } else if (status.st_size < LENGTH_BYTES) {
-        ok = pm_fail(err, PM_E_FORMAT, "%s has %lld bytes: too short for a .safetensors file",
-                     file->path, (long long)status.st_size);
+    size_t bytes;
+    bool ok = true;
+    int fd = pm_open_file(&bytes, file->path, err);
+    if (fd < 0) return false;
+    if (bytes < LENGTH_BYTES) {
+        ok = pm_fail(err, PM_E_FORMAT, "%s has %zu bytes: too short for a .safetensors file",
+                     file->path, bytes);
     } else {
-        file->map_bytes = (size_t)status.st_size;
+        file->map_bytes = bytes;
         file->map = mmap(NULL, file->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
         if (file->map == MAP_FAILED) {
             file->map = NULL;
@@ -144,7 +141,8 @@ static bool is_pickled(const unsigned char *bytes)
 bool pm_file_is_pickled(const char *path)
 {
     unsigned char bytes[LENGTH_BYTES] = {0};
-    FILE *file = fopen(path, "rb");
+    struct pm_error err;
+    FILE *file = pm_open_stream(path, &err);
     if (!file) return false;
     size_t read = fread(bytes, 1, sizeof bytes, file);
     fclose(file);

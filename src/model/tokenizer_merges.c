@@ -1,6 +1,8 @@
 /* The merges of a tokenizer, from merges.txt or from tokenizer.json. */
 #include "tokenizer_impl.h"
 
+#include "pm/base/open_file.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -113,8 +115,8 @@ bool pm_tokenizer_load_merges(struct pm_tokenizer *tokenizer, const char *path,
                               const json_t *vocabulary, struct pm_error *err)
 {
     make_merge_slots(tokenizer);
-    FILE *file = fopen(path, "rb");
-    if (!file) return pm_fail(err, PM_E_IO, "cannot open %s: %s", path, strerror(errno));
+    FILE *file = pm_open_stream(path, err);
+    if (!file) return false;
     bool ok = read_merges(tokenizer, path, file, vocabulary, err);
     fclose(file);
     return ok;

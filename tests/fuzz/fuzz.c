@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MOST_FILES = 16 };
@@ -18,6 +19,21 @@ void __wrap__exit(int status)
 {
     fprintf(stderr, "_exit(%d)\n", status);
     abort();
+}
+
+static void tell_time(void)
+{
+    fprintf(stderr, "CPU seconds: %.0f\n", (double)clock() / CLOCKS_PER_SEC);
+}
+
+/* Called by libFuzzer. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    atexit(tell_time);
+    return 0;
 }
 
 static void must(int good, const char *what)

@@ -1,9 +1,9 @@
 /* Captures of attention in a store: every axis and number, the bytes foretold, what is no capture.
  */
+#include "store_example.h"
 #include "test.h"
 
 #include "pm/data/store.h"
-#include "store_example.h"
 
 #include <hdf5.h>
 #include <math.h>
@@ -309,6 +309,27 @@ static void captures_out_of_order_or_misnamed_are_refused(void **state)
                  "/attention/self_2 would be too large");
 }
 
+static void shapes_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct pm_store *store = NULL;
+    struct pm_error err = {0};
+    struct pm_store_about about = example_about();
+    about.captures = about_captures;
+    struct pm_store_shape shape = shape_of();
+    shape.steps = 0;
+    assert_fails(pm_store_create(&store, path, MPI_COMM_SELF, &shape, &about, &err), err,
+                 "a store cannot have 0 for its size");
+    shape = shape_of();
+    shape.entries = shape.items - 1;
+    assert_fails(pm_store_create(&store, path, MPI_COMM_SELF, &shape, &about, &err), err,
+                 "5 items have at least as many entries, not 4");
+    shape = shape_of();
+    shape.capture_count = PM_STORE_MAX_CAPTURES + 1;
+    assert_fails(pm_store_create(&store, path, MPI_COMM_SELF, &shape, &about, &err), err,
+                 "17 datasets of attention; 16 are the most");
+}
+
 static void expect_refused(hid_t file, const char *words)
 {
     struct pm_store *store = NULL;
@@ -381,6 +402,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(attributes_say_what_the_axes_do_not),
         cmocka_unit_test(counts_of_what_was_averaged_are_read_back),
         cmocka_unit_test(attributes_that_make_no_sense_are_refused),
+        cmocka_unit_test(shapes_that_cannot_be_are_refused),
         cmocka_unit_test(captures_out_of_order_or_misnamed_are_refused),
         cmocka_unit_test(what_is_no_capture_is_refused),
     };

@@ -20,7 +20,9 @@ store=$work/a.h5
 
 check "a plan with additions" ends 0 "$program" plan "$config" --log debug
 check "the plan names them" prints "kohya.safetensors, weight 1" "diffusers.safetensors"
-check "the plan knows the word's tokens" prints "of a <blob> <blob>_1 on a meadow" "<- <blob>_1 x 1"
+check "the plan knows the word's tokens" prints \
+    "source  a  photo  of  a  <blob>-<blob>_1  on  a  meadow" \
+    "target  a  photo  of  a  cube             on  a  meadow"
 check "a run with additions" ends 0 on 1 run "$config" --store "$store"
 check "another run, on two ranks" ends 0 on 2 run "$config" --store "$work/b.h5"
 check "its results are the same" same_stores "$store" "$work/b.h5"

@@ -35,9 +35,9 @@ for verb in run plan config; do
     misused '"steps" is 0' $verb $config --steps 0 --store "$work/a.h5"
     misused '"scheduler" is "euler"' $verb $config --scheduler euler --store "$work/a.h5"
     misused loud $verb $config --log loud
-    [ $verb = config ] || misused '"width" is 65' $verb $config --width 65 --store "$work/a.h5"
     misused "more than 32 flags" $verb $config $(seq -f -s%.0f 40)
 done
+misused '"width" is 65' run $config --width 65 --store "$work/a.h5"
 for verb in status verify show export; do
     misused "a store is wanted" $verb
     misused --frobnicate $verb --frobnicate a.h5

@@ -103,6 +103,23 @@ static void blends_that_never_blend_are_told(void **state)
             ", \"local_blend\": {\"source\": \"red\", \"target\": \"cube\", \"threshold\": 1}}");
     assert_told("local_blend: nowhere is attention above a threshold of 1, so that the target is "
                 "its source\n");
+    look_at(CUBE ", \"local_blend\": {\"source\": \"red\", \"target\": \"cube\", \"subtract\": "
+                 "{\"source\": \"ball\", \"target\": \"blue\", \"threshold\": 1}}}");
+    assert_told(
+        "local_blend, subtract source: \"ball\" is in the prompt \"a red ball and a blue "
+        "ball\" 2 times; all of them are meant\n"
+        "local_blend, subtract: nowhere is attention above a threshold of 1, so that nothing "
+        "is taken away\n");
+}
+
+static void a_restored_edit_of_an_empty_mask_is_told(void **state)
+{
+    (void)state;
+    look_at(CUBE ", \"restore\": {\"threshold\": 1}}");
+    assert_told("restore: nowhere is attention above a threshold of 1, so that the target is its "
+                "source\n");
+    look_at(CUBE ", \"restore\": \"mask\"}");
+    assert_told("");
 }
 
 static void a_target_that_is_its_source_is_told(void **state)
@@ -127,6 +144,7 @@ int main(void)
         cmocka_unit_test(equalizers_that_do_nothing_are_told),
         cmocka_unit_test(words_that_are_there_twice_are_told_with_their_number),
         cmocka_unit_test(blends_that_never_blend_are_told),
+        cmocka_unit_test(a_restored_edit_of_an_empty_mask_is_told),
         cmocka_unit_test(a_target_that_is_its_source_is_told),
     };
     return cmocka_run_group_tests(tests, load_tokenizer, free_tokenizer);

@@ -98,7 +98,7 @@ static void a_file_that_cannot_be_read_is_named(void **state)
     assert_fails(pm_json_load(&json, temporary_path("none.json"), 99, &err), err,
                  "/none.json: No such file");
     assert_int_equal(err.code, PM_E_IO);
-    assert_fails(pm_json_load(&json, temporary_path("."), 99, &err), err, "cannot read ");
+    assert_fails(pm_json_load(&json, temporary_path("."), 99, &err), err, "is not a regular file");
     assert_int_equal(err.code, PM_E_IO);
     temporary_write_text("broken.json", "{\n \"a\": ?}");
     assert_fails(pm_json_load(&json, temporary_path("broken.json"), 99, &err), err,

@@ -1,9 +1,11 @@
+#include "generate.h"
 #include "temporary.h"
 #include "test.h"
 
 #include "pm/data/mask.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct pm_image_fit whole = {.rule = PM_FIT_CROP};
@@ -28,6 +30,43 @@ static void runs_are_read_and_written_alike(void **state)
     assert_true(json_equal(json, again));
     json_decref(again);
     json_decref(json);
+}
+
+/* Any mask comes back from its runs, which touch nowhere, and so does one that is read one run too far. */
+static void any_mask_comes_back_from_its_runs(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 300; i++) {
+        struct generator g = generate(i);
+        struct pm_error err = {0};
+        size_t height = 1 + generate_below(&g, 40), width = 1 + generate_below(&g, 40);
+        size_t pixels = height * width, likely = 1 + generate_below(&g, 20), end = 0;
+        uint8_t *mask = malloc(pixels), *again = malloc(pixels);
+        assert_true(mask && again);
+        for (size_t p = 0; p < pixels; p++)
+            mask[p] = p > 0 && generate_below(&g, likely) > 0 ? mask[p - 1]
+                                                              : (uint8_t)generate_below(&g, 2);
+        json_t *json = pm_mask_to_runs(mask, height, width), *runs = json_object_get(json, "runs");
+        for (size_t r = 0; r < json_array_size(runs); r += 2) {
+            size_t start = (size_t)json_integer_value(json_array_get(runs, r));
+            size_t length = (size_t)json_integer_value(json_array_get(runs, r + 1));
+            assert_true(length > 0 && (r == 0 || start > end));
+            end = start + length;
+        }
+        memset(again, 77, pixels);
+        assert_ok(pm_mask_from_runs(again, pixels, runs, false, "a", &err), err);
+        if (memcmp(mask, again, pixels) != 0)
+            fail_msg("case %llu: %zu x %zu", (unsigned long long)g.number, height, width);
+        json_array_append_new(runs, json_integer((json_int_t)(pixels - 1)));
+        json_array_append_new(runs, json_integer(2));
+        assert_fails(pm_mask_from_runs(again, pixels, runs, false, "a", &err), err, "goes beyond");
+        assert_ok(pm_mask_from_runs(again, pixels, runs, true, "a", &err), err);
+        mask[pixels - 1] = 1;
+        assert_memory_equal(mask, again, pixels);
+        json_decref(json);
+        free(mask);
+        free(again);
+    }
 }
 
 static void wrong_runs_are_refused(void **state)
@@ -94,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_are_read_and_written_alike),
+        cmocka_unit_test(any_mask_comes_back_from_its_runs),
         cmocka_unit_test(wrong_runs_are_refused),
         cmocka_unit_test(runs_beyond_the_end_are_clipped_on_request),
         cmocka_unit_test(a_mask_goes_where_its_picture_goes),

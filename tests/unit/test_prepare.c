@@ -1,7 +1,7 @@
 #include "scenes_tokenizer.h"
 #include "test.h"
 
-#include "pm/edit/prepare.h"
+#include "pm/edit/explain.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,9 +77,101 @@ static void a_word_with_its_own_window_or_factor_must_be_there(void **state)
     (void)state;
     assert_refused("\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\", "
                    "\"cross_replace_steps\": {\"default\": 0.8, \"ball\": 0.4}",
-                   "targets[0]: the word \"ball\" is not in the prompt \"a red cube on a meadow\"");
-    assert_refused("\"edit\": \"reweight\", \"equalizer\": {\"snow\": 2}",
-                   "targets[0]: the word \"snow\" is not in the prompt \"a red ball on a meadow\"");
+                   "targets[0]: cross_replace_steps: the word \"ball\" is not in the prompt \"a "
+                   "red cube on a meadow\"");
+    assert_refused(
+        "\"edit\": \"reweight\", \"equalizer\": {\"snow\": 2}",
+        "targets[0]: equalizer: the word \"snow\" is not in the prompt \"a red ball on a meadow\"");
+}
+
+static void a_mask_of_words_that_differ_needs_some(void **state)
+{
+    (void)state;
+    assert_refused(
+        "\"prompt\": \"a red ball on a meadow\", \"edit\": \"refine\", \"local_blend\": {}",
+        "targets[0]: the prompts do not differ in any word that a mask could be made from");
+}
+
+static void an_inversion_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    static const struct pm_schedule pndm = {.sampler = PM_PNDM, .steps = 50, .evaluations = 51};
+    static const struct {
+        const char *inversion;
+        const struct pm_schedule *schedule;
+        const char *sentence;
+    } refusals[] = {
+        {"{\"method\": \"direct\"}", &pndm,
+         "an \"image\" is inverted by DDIM: set \"scheduler\": \"ddim\" for this run"},
+        {"{\"method\": \"null-text\", \"learning_rate_decay\": 0.03}", &fifty_steps,
+         "with a \"learning_rate_decay\" of 0.03 the null-text optimisation stands still at step "
+         "49 "
+         "of 50: below 0.0204 is wanted"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct pm_error err = {0};
+        struct pm_recipe recipe;
+        struct pm_prepared prepared;
+        json_t *line = json_pack("{ss ss ss so}", "id", "a", "source", "a", "image", "a.png",
+                                 "inversion", json_loads(refusals[i].inversion, 0, NULL));
+        pm_recipe_resolve(line, NULL);
+        assert_ok(pm_recipe_read(&recipe, line, "edits.jsonl:1", &err), err);
+        assert_fails(pm_prepare(&prepared, &recipe, tokenizer, refusals[i].schedule, &err), err,
+                     refusals[i].sentence);
+        pm_recipe_free(&recipe);
+    }
+}
+
+static char explained[2048];
+
+static void note(void *self, const char *sentence)
+{
+    (void)self;
+    size_t used = strlen(explained);
+    snprintf(explained + used, sizeof explained - used, "%s\n", sentence);
+}
+
+static void all_that_is_wrong_with_a_target_is_explained(void **state)
+{
+    (void)state;
+    struct ready r;
+    prepare(
+        &r, "a red ball on a meadow",
+        "[{\"prompt\": \"a cat on a green mat\", \"edit\": \"replace\", "
+        "\"cross_replace_steps\": {\"default\": 0.8, \"cta\": 0.4}, \"equalizer\": {\"mta\": 2, "
+        "\"cat\": 2, \"grey\": 3}, \"local_blend\": {\"source\": [\"ball\", \"bell\"], "
+        "\"target\": \"sea\", \"subtract\": {\"source\": \"sky\", \"target\": \"lake\"}}}, "
+        "{\"prompt\": \"a red cube on a green meadow\", \"edit\": \"replace\"}, "
+        "{\"prompt\": \"a red cube on a meadow\", \"edit\": \"replace\"}]");
+    explained[0] = '\0';
+    pm_explain(&r.recipe, &r.prepared.source, 0, tokenizer, note, NULL);
+    static const char *const wanted =
+        "cross_replace_steps: the word \"cta\" is not in the prompt \"a "
+        "cat "
+        "on a green mat\"\n"
+        "equalizer: the word \"mta\" is not in the prompt \"a cat on a "
+        "green "
+        "mat\"\n"
+        "equalizer: the word \"grey\" (did you mean \"green\"?) is not in the prompt \"a cat on a "
+        "green mat\"\n"
+        "local_blend, source: the word \"bell\" (did you mean \"ball\"?) is not in the prompt \"a "
+        "red "
+        "ball on a meadow\"\n"
+        "local_blend, target: the word \"sea\" is not in the prompt \"a cat on a green mat\"\n"
+        "local_blend, subtract source: the word \"sky\" is not in the prompt \"a red ball on a "
+        "meadow\"\n"
+        "local_blend, subtract target: the word \"lake\" is not in the prompt \"a cat on a green "
+        "mat\"\n";
+    if (strcmp(explained, wanted) != 0) fail_msg("explained is:\n%s", explained);
+    explained[0] = '\0';
+    pm_explain(&r.recipe, &r.prepared.source, 1, tokenizer, note, NULL);
+    assert_string_equal(explained,
+                        "\"replace\" puts word for word, but the source prompt has 6 words and the "
+                        "target prompt 7; use \"refine\"\n");
+    explained[0] = '\0';
+    pm_explain(&r.recipe, &r.prepared.source, 2, tokenizer, note, NULL);
+    assert_string_equal(explained, "");
+    release(&r);
 }
 
 static void replacing_wants_as_many_words(void **state)
@@ -228,6 +320,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_blend_word_that_is_not_there_is_named),
         cmocka_unit_test(a_word_with_its_own_window_or_factor_must_be_there),
+        cmocka_unit_test(a_mask_of_words_that_differ_needs_some),
+        cmocka_unit_test(an_inversion_that_cannot_be_is_refused),
+        cmocka_unit_test(all_that_is_wrong_with_a_target_is_explained),
         cmocka_unit_test(replacing_wants_as_many_words),
         cmocka_unit_test(reweighting_another_prompt_is_refused),
         cmocka_unit_test(a_recipes_own_error_is_kept),

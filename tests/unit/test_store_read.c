@@ -276,6 +276,22 @@ static void numbers_out_of_range_are_refused_when_read(void **state)
     }
 }
 
+static void an_entry_of_no_item_is_not_verified(void **state)
+{
+    (void)state;
+    static const uint64_t item = 5;
+    struct pm_store *store;
+    struct pm_error err = {0};
+    bool good;
+    hid_t file = begin_breaking();
+    overwrite(file, "/prompt/item", 3, H5T_NATIVE_UINT64, &item);
+    H5Fclose(file);
+    assert_ok(pm_store_open_read(&store, broken, &err), err);
+    assert_fails(pm_store_verify_entry(&good, store, 3, &err), err,
+                 "/prompt/item: entry 3 is of item 5 of 5");
+    pm_store_close(store);
+}
+
 static void items_must_have_entries_of_their_own(void **state)
 {
     (void)state;
@@ -384,6 +400,7 @@ int main(void)
         cmocka_unit_test(a_group_is_no_dataset),
         cmocka_unit_test(other_files_and_versions_are_refused),
         cmocka_unit_test(numbers_out_of_range_are_refused_when_read),
+        cmocka_unit_test(an_entry_of_no_item_is_not_verified),
         cmocka_unit_test(items_must_have_entries_of_their_own),
         cmocka_unit_test(an_unknown_state_is_refused),
         cmocka_unit_test(a_message_without_end_is_ended),

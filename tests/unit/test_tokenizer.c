@@ -169,8 +169,12 @@ static void a_merges_file_without_lines_ends_soon(void **state)
     write_file("merges.txt", long_line);
     assert_refused("merges.txt:1: the line has a NUL character or more than");
     unlink(file_path("merges.txt"));
-    assert_int_equal(symlink("/dev/zero", file_path("merges.txt")), 0);
+    write_file("merges.txt", "");
+    assert_int_equal(truncate(file_path("merges.txt"), (off_t)1 << 20), 0);
     assert_refused("merges.txt:1: the line has a NUL character or more than");
+    unlink(file_path("merges.txt"));
+    assert_int_equal(symlink("/dev/zero", file_path("merges.txt")), 0);
+    assert_refused("merges.txt is not a regular file");
 }
 
 static void huge_files_are_refused(void **state)

@@ -92,7 +92,11 @@ static void words_in_a_row_are_found_together(void **state)
     assert_words("the the the cat", "the the", "1110");
     assert_not_found("a tree of oak", "oak tree",
                      "the words of \"oak tree\" do not follow each other in the prompt");
-    assert_not_found("a ball", "a ball on a meadow", "\"a ball on a meadow\"");
+    assert_not_found("a ball", "a ball on a meadow",
+                     "the word \"on\" of \"a ball on a meadow\" is not in the prompt \"a ball\"");
+    assert_not_found(
+        "a red cube", "red cub",
+        "the word \"cub\" of \"red cub\" (did you mean \"cube\"?) is not in the prompt");
 }
 
 static void a_word_that_is_missing_is_named_with_the_nearest(void **state)
