@@ -1,0 +1,223 @@
+"""How good a model is, measured without people: python3 -m train.judge --model FOLDER ...
+
+promptmill draws prompts and makes edits with each model; the observer (observer.py) tells what the
+pictures show, and that is held against what was asked. Every edit is held against drawing its
+target anew from the same seed, too: what editing is for is to keep the rest.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from . import scenes, trials
+from .observer import SCENE_VALUES, THING_VALUES, WEIGHTS, Sight, TrainedObserver, load_observer
+from .scenes import SIDE, Scene
+from .trials import Edit, Prompt
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+LAYOUT = 0.1 * SIDE  # pixels that a thing may move and still be where it was
+DONE = 1  # a store's state of an entry
+
+# A figure of the table: what is measured, among what, and the outcome of each trial.
+Outcomes = dict[tuple[str, str], list[bool]]
+
+
+class JudgeError(Exception):
+    """The models cannot be judged; the message is a sentence for the user."""
+
+
+def main() -> int:
+    """Judge the models and print the table. Returns the exit status."""
+    arguments = _parse()
+    observer = load_observer(arguments.observer)
+    prompts = [trials.prompt(number) for number in range(arguments.prompts)]
+    edits = [trials.edit(number) for number in range(arguments.edits)]
+    columns = {"generator": judge_prompts(prompts, observer.look(_truth(prompts)))}
+    try:
+        for number, model in enumerate(arguments.model, 1):
+            folder = arguments.work / f"{number}-{model.resolve().name}"
+            pictures = _draw(folder, model, prompts, edits, arguments)
+            columns[str(model)] = _judge(prompts, edits, pictures, observer)
+    except JudgeError as error:
+        print(f"judge: {error}", file=sys.stderr)
+        return 1
+    table = _table(columns)
+    (arguments.work / "table.md").write_text(table)
+    print(table, end="")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m train.judge",
+        description="Measure how well models draw what is asked, and how well edits change what "
+                    "they should and keep the rest. Goes on where it was stopped.")
+    parser.add_argument("--model", type=Path, action="append", required=True, metavar="FOLDER",
+                        help="a model in diffusers layout; may be given several times")
+    parser.add_argument("--prompts", type=int, default=1000, metavar="N")
+    parser.add_argument("--edits", type=int, default=300, metavar="N")
+    parser.add_argument("--steps", type=int, default=50, metavar="N")
+    parser.add_argument("--guidance", type=float, default=7.5, metavar="X")
+    parser.add_argument("--ranks", type=int, default=2, metavar="N", help="of promptmill")
+    parser.add_argument("--promptmill", type=Path, metavar="PROGRAM",
+                        default=REPOSITORY / "build" / "promptmill")
+    parser.add_argument("--observer", type=Path, default=WEIGHTS, metavar="FILE",
+                        help="the network that looks at the pictures (default: the one here)")
+    parser.add_argument("--work", type=Path, metavar="FOLDER",
+                        default=REPOSITORY / "build" / "scenes-judge",
+                        help="where to keep manifests, stores and the table")
+    arguments = parser.parse_args()
+    for name in ("prompts", "edits", "steps", "ranks"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name} must be at least 1, not {getattr(arguments, name)}")
+    return arguments
+
+
+def _truth(prompts: list[Prompt]) -> np.ndarray:
+    """What the generator draws of the same scenes: shows how well the observer sees."""
+    pictures = [scenes.render(prompt.scene, scenes.scene_random(trials.FIRST_PROMPT + prompt.seed))
+                for prompt in prompts]
+    return np.stack([picture for picture, _ in pictures])
+
+
+def manifest(prompts: list[Prompt], edits: list[Edit]) -> list[dict[str, Any]]:
+    """The lines: a prompt each; then for each edit itself, and its target drawn anew."""
+    lines = [{"id": f"prompt-{prompt.seed}", "source": scenes.full_caption(prompt.scene),
+              "seed": prompt.seed, "targets": []} for prompt in prompts]
+    for edit in edits:
+        target = scenes.full_caption(edit.target)
+        lines += [{"id": f"edit-{edit.seed}", "source": scenes.full_caption(edit.source),
+                   "seed": edit.seed, "targets": [{"prompt": target} | edit.settings]},
+                  {"id": f"anew-{edit.seed}", "source": target, "seed": edit.seed, "targets": []}]
+    return lines
+
+
+def _draw(folder: Path, model: Path, prompts: list[Prompt], edits: list[Edit],
+          arguments: argparse.Namespace) -> np.ndarray:
+    """All pictures of the manifest, uint8 [pictures, y, x, 3], made by promptmill."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = manifest(prompts, edits)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = {"model": str(model.resolve()), "manifest": "manifest.jsonl", "store": "store.h5",
+              "steps": arguments.steps, "guidance_scale": arguments.guidance,
+              "scheduler": "ddim", "capture": {"latents": "none", "attention": []}}
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    command = ["mpirun", "-n", str(arguments.ranks), str(arguments.promptmill), "run",
+               str(folder / "config.json")]
+    status = subprocess.run(command).returncode
+    if status:
+        raise JudgeError(f"{' '.join(command)} ended with status {status}")
+    with h5py.File(folder / "store.h5") as store:
+        undone = int((store["entry"]["state"] != DONE).sum())
+        if undone:
+            raise JudgeError(f"{folder / 'store.h5'} has {undone} pictures that are not done")
+        return store["image"][:]
+
+
+def _judge(prompts: list[Prompt], edits: list[Edit], pictures: np.ndarray,
+           observer: TrainedObserver) -> Outcomes:
+    sights = observer.look(pictures)
+    outcomes = judge_prompts(prompts, sights[:len(prompts)])
+    # An edit has three pictures: source, target, target anew.
+    of_edits = sights[len(prompts):]
+    outcomes |= judge_edits(edits, of_edits[0::3], of_edits[1::3], of_edits[2::3])
+    return outcomes
+
+
+def judge_prompts(prompts: Iterable[Prompt], sights: Iterable[Sight]) -> Outcomes:
+    """What is as asked, of the pictures of one object, of two and of all."""
+    outcomes: Outcomes = {}
+    for prompt, sight in zip(prompts, sights, strict=True):
+        scene = prompt.scene
+        many = "two objects" if len(scene.things) == 2 else "one object"
+        seen = {name: _things_right(scene, sight, name) for name in THING_VALUES
+                if name != "colour" or scene.style != "drawing"}  # a drawing has no colours
+        seen |= {name: getattr(sight, name) == getattr(scene, name) for name in SCENE_VALUES}
+        for name, right in (seen | {"everything": all(seen.values())}).items():
+            for among in ("all", many):
+                outcomes.setdefault((f"prompts, {among}", name), []).append(right)
+    return outcomes
+
+
+def _things_right(scene: Scene, sight: Sight, name: str) -> bool:
+    """Kinds: whether there are just those asked for. Else: whether each asked for has its own."""
+    if name == "kind":
+        return Counter(thing.kind for thing in scene.things) == Counter(
+            thing.kind for thing in sight.things)
+    asked = Counter((thing.kind, getattr(thing, name)) for thing in scene.things)
+    return not asked - Counter((thing.kind, getattr(thing, name)) for thing in sight.things)
+
+
+def judge_edits(edits: Iterable[Edit], before: Iterable[Sight], after: Iterable[Sight],
+                anew: Iterable[Sight]) -> Outcomes:
+    """Of editing and of drawing anew: whether what was asked changed, and the rest did not."""
+    outcomes: Outcomes = {}
+    for edit, source, edited, drawn in zip(edits, before, after, anew, strict=True):
+        for way, target in (("edits", edited), ("drawn anew", drawn)):
+            kept, layout = _kept(edit, source, target), _layout_kept(source, target)
+            seen = {"changed": _changed(edit, target), "kept": kept, "layout kept": layout,
+                    "all else kept": kept and layout}
+            for name, right in seen.items():
+                for among in ("all", edit.kind):
+                    outcomes.setdefault((f"{way}, {among}", name), []).append(right)
+    return outcomes
+
+
+def _changed(edit: Edit, target: Sight) -> bool:
+    """Whether the attribute is as the target asks."""
+    if edit.changes in SCENE_VALUES:
+        return getattr(target, edit.changes) == getattr(edit.target, edit.changes)
+    new = set(edit.target.things) - set(edit.source.things)
+    return all(any(seen.kind == thing.kind
+                   and getattr(seen, edit.changes) == getattr(thing, edit.changes)
+                   for seen in target.things) for thing in new)
+
+
+def _kept(edit: Edit, source: Sight, target: Sight) -> bool:
+    """Whether everything that can be seen but the attribute is as it was in the source's picture,
+    whatever that shows; of one thing, the attribute may have changed."""
+    names = [name for name in SCENE_VALUES if name != edit.changes]
+    if any(getattr(source, name) != getattr(target, name) for name in names):
+        return False
+    if len(source.things) != len(target.things):
+        return False
+    colourless = "drawing" in (source.style, target.style)
+    changed = 0
+    for old, new in zip(source.things, target.things):
+        different = [name for name in THING_VALUES if getattr(old, name) != getattr(new, name)
+                     and not (name == "colour" and colourless)]
+        changed += edit.changes in different
+        if set(different) - {edit.changes}:
+            return False
+    return changed <= 1
+
+
+def _layout_kept(source: Sight, target: Sight) -> bool:
+    """Whether every thing is where one was."""
+    return len(source.things) == len(target.things) and all(
+        np.hypot(old.x - new.x, old.y - new.y) <= LAYOUT
+        for old, new in zip(source.things, target.things))
+
+
+def _table(columns: dict[str, Outcomes]) -> str:
+    """Markdown: per cent of the trials, a column each for the generator and the models."""
+    names = list(dict.fromkeys(name for outcomes in columns.values() for name in outcomes))
+    lines = [f"| | | trials | {' | '.join(columns)} |", "|---|---|---|" + "---|" * len(columns)]
+    for among, name in names:
+        found = [outcomes.get((among, name)) for outcomes in columns.values()]
+        count = next(len(right) for right in found if right)
+        cells = [f"{100 * np.mean(right):.1f}" if right else "" for right in found]
+        lines.append(f"| {among} | {name} | {count} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
