@@ -18,9 +18,10 @@ import h5py
 import numpy as np
 
 from . import scenes, trials
-from .observer import SCENE_VALUES, THING_VALUES, WEIGHTS, Sight, TrainedObserver, load_observer
+from .observer import WEIGHTS, Sight, TrainedObserver, load_observer
 from .scenes import SIDE, Scene
 from .trials import Edit, Prompt
+from .views import SCENE_VALUES, THING_VALUES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LAYOUT = 0.1 * SIDE  # pixels that a thing may move and still be where it was

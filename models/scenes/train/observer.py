@@ -17,28 +17,19 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from . import scenes
 from .data import leave_signals_to_parent
-from .scenes import CANVAS, SIDE, Placement, Scene
+from .scenes import SIDE
 from .settings import Observer, Views
 from .training import (batches, device, load_weights, mixed_precision, optimizer_of, to_unit,
                        train)
 from .vae import base_vae
+from .views import (COLUMNS, MOST_THINGS, SCENE_COLUMNS, SCENE_VALUES, THING_COLUMNS, THING_VALUES,
+                    UNKNOWN, view)
 from .workspace import Stopped, Workspace, replacing
 
 WEIGHTS = Path(__file__).parent / "observer.safetensors"
-THING_VALUES = {"kind": scenes.OBJECTS, "colour": list(scenes.COLOURS),
-                "texture": scenes.TEXTURES}
-SCENE_VALUES = {"place": list(scenes.PLACES), "time": list(scenes.TIMES),
-                "weather": scenes.WEATHERS, "style": scenes.STYLES}
 CELL = 8  # pixels of the picture a cell of the map, each way
 CELLS = SIDE // CELL
-MOST_THINGS = 2
-UNKNOWN = -100  # what cross_entropy passes over
-# A row of labels: the scene's values, then for each thing x and y in pixels and its values.
-SCENE_COLUMNS = len(SCENE_VALUES)
-THING_COLUMNS = 2 + len(THING_VALUES)
-COLUMNS = SCENE_COLUMNS + MOST_THINGS * THING_COLUMNS
 PEAK = 0.4  # of the map, from which on something stands there
 PEAK_SPAN = 5  # cells each way of which a peak must be the highest
 
@@ -66,29 +57,6 @@ class Network(nn.Module):
         """[batch, 3, 128, 128] in -1..1 to [batch, values, 16, 16] and [batch, values]."""
         cells = self.eye(x)
         return self.things(cells), self.whole(cells)
-
-
-def labels_of(scene: Scene, placements: list[Placement]) -> np.ndarray:
-    """float32 [COLUMNS]: values as their numbers, UNKNOWN where there is none to be seen."""
-    row = np.full(COLUMNS, UNKNOWN, np.float32)
-    row[:SCENE_COLUMNS] = [values.index(getattr(scene, name))
-                           for name, values in SCENE_VALUES.items()]
-    for number, (thing, place) in enumerate(zip(scene.things, placements)):
-        start = SCENE_COLUMNS + number * THING_COLUMNS
-        numbers = [values.index(getattr(thing, name)) for name, values in THING_VALUES.items()]
-        if scene.style == "drawing":
-            numbers[list(THING_VALUES).index("colour")] = UNKNOWN
-        row[start:start + THING_COLUMNS] = [place.x * SIDE / CANVAS, place.y * SIDE / CANVAS,
-                                            *numbers]
-    return row
-
-
-def view(index: int, pairs: float) -> tuple[np.ndarray, np.ndarray]:
-    """Scene number `index`: its picture and its labels."""
-    rng = scenes.scene_random(index)
-    scene = scenes.sample_scene(rng, pairs)
-    picture, placements = scenes.render(scene, rng)
-    return picture, labels_of(scene, placements)
 
 
 @torch.no_grad()
