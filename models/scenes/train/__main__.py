@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    stages = "\n".join(f"  {name:10} {purpose}" for name, (_, _, purpose) in STAGES.items())
+    stages = "\n".join(f"  {name:13} {purpose}" for name, (_, _, purpose) in STAGES.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m train", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train the scenes model, from drawn scenes to a model folder.",
@@ -92,12 +92,17 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--unfinished", action="store_true",
                         help="with stage export: the last stage as far as it has come")
     arguments = parser.parse_args()
+    names = list(STAGES)
+    later = names[names.index("base"):]
     if arguments.stages == ["all"]:
-        stages = list(STAGES)
-        arguments.stages = stages[stages.index("base"):] if arguments.start else stages
+        arguments.stages = later if arguments.start else names
     for stage in arguments.stages:
         if stage not in STAGES:
             parser.error(f"there is no stage {stage}; the stages are {', '.join(STAGES)}")
+    if arguments.start and ("base" not in arguments.stages or set(arguments.stages) - set(later)):
+        parser.error(f"--from goes with stage base and what comes after it: {', '.join(later)}")
+    if arguments.unfinished and "export" not in arguments.stages:
+        parser.error("--unfinished goes with stage export")
     if arguments.model and arguments.stages != ["sheet"]:
         parser.error("--model goes with stage sheet alone")
     if arguments.threads is not None and arguments.threads < 1:

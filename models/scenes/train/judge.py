@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from . import scenes, trials
-from .observer import WEIGHTS, Sight, TrainedObserver, load_observer
+from .observer import WEIGHTS, Sight, load_observer
 from .scenes import SIDE, Scene
 from .trials import Edit, Prompt
 from .views import SCENE_VALUES, THING_VALUES
@@ -27,8 +27,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 LAYOUT = 0.1 * SIDE  # pixels that a thing may move and still be where it was
 DONE = 1  # a store's state of an entry
 
-# A figure of the table: what is measured, among what, and the outcome of each trial.
-Outcomes = dict[tuple[str, str], list[bool]]
+# A line of a table: what was asked; then what was measured, and the outcome of each trial.
+Outcomes = dict[str, dict[str, list[bool]]]
 
 
 class JudgeError(Exception):
@@ -41,18 +41,23 @@ def main() -> int:
     observer = load_observer(arguments.observer)
     prompts = [trials.prompt(number) for number in range(arguments.prompts)]
     edits = [trials.edit(number) for number in range(arguments.edits)]
-    columns = {"generator": judge_prompts(prompts, observer.look(_truth(prompts)))}
+    drawn = {"generator": judge_prompts(prompts, observer.look(_truth(prompts)))}
+    edited: dict[str, Outcomes] = {}
     try:
         for number, model in enumerate(arguments.model, 1):
             folder = arguments.work / f"{number}-{model.resolve().name}"
-            pictures = _draw(folder, model, prompts, edits, arguments)
-            columns[str(model)] = _judge(prompts, edits, pictures, observer)
+            sights = observer.look(_draw(folder, model, prompts, edits, arguments))
+            drawn[str(model)] = judge_prompts(prompts, sights[:len(prompts)])
+            # An edit has three pictures: source, target, target anew.
+            before, after, anew = (sights[len(prompts) + part::3] for part in range(3))
+            edited[f"{model}, edited"] = judge_edits(edits, before, after)
+            edited[f"{model}, drawn anew"] = judge_edits(edits, before, anew)
     except JudgeError as error:
         print(f"judge: {error}", file=sys.stderr)
         return 1
-    table = _table(columns)
-    (arguments.work / "table.md").write_text(table)
-    print(table, end="")
+    tables = _table("prompts of", drawn) + "\n" + _table("edits of", edited)
+    (arguments.work / "table.md").write_text(tables)
+    print(tables, end="")
     return 0
 
 
@@ -123,29 +128,24 @@ def _draw(folder: Path, model: Path, prompts: list[Prompt], edits: list[Edit],
         return store["image"][:]
 
 
-def _judge(prompts: list[Prompt], edits: list[Edit], pictures: np.ndarray,
-           observer: TrainedObserver) -> Outcomes:
-    sights = observer.look(pictures)
-    outcomes = judge_prompts(prompts, sights[:len(prompts)])
-    # An edit has three pictures: source, target, target anew.
-    of_edits = sights[len(prompts):]
-    outcomes |= judge_edits(edits, of_edits[0::3], of_edits[1::3], of_edits[2::3])
-    return outcomes
-
-
 def judge_prompts(prompts: Iterable[Prompt], sights: Iterable[Sight]) -> Outcomes:
     """What is as asked, of the pictures of one object, of two and of all."""
-    outcomes: Outcomes = {}
+    outcomes: Outcomes = {"all": {}, "one object": {}, "two objects": {}}
     for prompt, sight in zip(prompts, sights, strict=True):
         scene = prompt.scene
-        many = "two objects" if len(scene.things) == 2 else "one object"
+        things = "two objects" if len(scene.things) == 2 else "one object"
         seen = {name: _things_right(scene, sight, name) for name in THING_VALUES
                 if name != "colour" or scene.style != "drawing"}  # a drawing has no colours
         seen |= {name: getattr(sight, name) == getattr(scene, name) for name in SCENE_VALUES}
-        for name, right in (seen | {"everything": all(seen.values())}).items():
-            for among in ("all", many):
-                outcomes.setdefault((f"prompts, {among}", name), []).append(right)
+        _add(outcomes, things, seen | {"everything": all(seen.values())})
     return outcomes
+
+
+def _add(outcomes: Outcomes, line: str, seen: dict[str, bool]) -> None:
+    """Count a trial in its own line and in that of all."""
+    for measured in (outcomes["all"], outcomes[line]):
+        for name, right in seen.items():
+            measured.setdefault(name, []).append(right)
 
 
 def _things_right(scene: Scene, sight: Sight, name: str) -> bool:
@@ -157,18 +157,14 @@ def _things_right(scene: Scene, sight: Sight, name: str) -> bool:
     return not asked - Counter((thing.kind, getattr(thing, name)) for thing in sight.things)
 
 
-def judge_edits(edits: Iterable[Edit], before: Iterable[Sight], after: Iterable[Sight],
-                anew: Iterable[Sight]) -> Outcomes:
-    """Of editing and of drawing anew: whether what was asked changed, and the rest did not."""
-    outcomes: Outcomes = {}
-    for edit, source, edited, drawn in zip(edits, before, after, anew, strict=True):
-        for way, target in (("edits", edited), ("drawn anew", drawn)):
-            kept, layout = _kept(edit, source, target), _layout_kept(source, target)
-            seen = {"changed": _changed(edit, target), "kept": kept, "layout kept": layout,
-                    "all else kept": kept and layout}
-            for name, right in seen.items():
-                for among in ("all", edit.kind):
-                    outcomes.setdefault((f"{way}, {among}", name), []).append(right)
+def judge_edits(edits: Iterable[Edit], before: Iterable[Sight],
+                after: Iterable[Sight]) -> Outcomes:
+    """Whether what was asked changed, and the rest did not; by the kind of edit."""
+    outcomes: Outcomes = {"all": {}} | {kind: {} for kind in trials.KINDS}
+    for edit, source, target in zip(edits, before, after, strict=True):
+        kept, layout = _kept(edit, source, target), _layout_kept(source, target)
+        _add(outcomes, edit.kind, {"changed": _changed(edit, target), "kept": kept,
+                                   "layout kept": layout, "all else kept": kept and layout})
     return outcomes
 
 
@@ -208,15 +204,19 @@ def _layout_kept(source: Sight, target: Sight) -> bool:
         for old, new in zip(source.things, target.things))
 
 
-def _table(columns: dict[str, Outcomes]) -> str:
-    """Markdown: per cent of the trials, a column each for the generator and the models."""
-    names = list(dict.fromkeys(name for outcomes in columns.values() for name in outcomes))
-    lines = [f"| | | trials | {' | '.join(columns)} |", "|---|---|---|" + "---|" * len(columns)]
-    for among, name in names:
-        found = [outcomes.get((among, name)) for outcomes in columns.values()]
-        count = next(len(right) for right in found if right)
-        cells = [f"{100 * np.mean(right):.1f}" if right else "" for right in found]
-        lines.append(f"| {among} | {name} | {count} | {' | '.join(cells)} |")
+def _table(title: str, outcomes: dict[str, Outcomes]) -> str:
+    """Markdown: per cent of the trials; the models beside each other in every line."""
+    some = next(iter(outcomes.values()))
+    names = list(some["all"])
+    lines = [f"| {title} | by | trials | {' | '.join(names)} |",
+             "|---|---|---|" + "---|" * len(names)]
+    for line in some:
+        for model, of_model in outcomes.items():
+            measured = of_model[line]
+            cells = [f"{100 * np.mean(measured[name]):.1f}" if measured.get(name) else ""
+                     for name in names]
+            count = max(map(len, measured.values()), default=0)
+            lines.append(f"| {line} | {model} | {count} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
