@@ -46,10 +46,11 @@ def main() -> int:
     try:
         for number, model in enumerate(arguments.model, 1):
             folder = arguments.work / f"{number}-{model.resolve().name}"
-            sights = observer.look(_draw(folder, model, prompts, edits, arguments))
-            drawn[str(model)] = judge_prompts(prompts, sights[:len(prompts)])
-            # An edit has three pictures: source, target, target anew.
-            before, after, anew = (sights[len(prompts) + part::3] for part in range(3))
+            sights = observer.look(_draw(folder / "prompts", model, prompt_lines(prompts),
+                                         arguments))
+            drawn[str(model)] = judge_prompts(prompts, sights)
+            sights = observer.look(_draw(folder / "edits", model, edit_lines(edits), arguments))
+            before, after, anew = (sights[part::3] for part in range(3))
             edited[f"{model}, edited"] = judge_edits(edits, before, after)
             edited[f"{model}, drawn anew"] = judge_edits(edits, before, anew)
     except JudgeError as error:
@@ -94,10 +95,15 @@ def _truth(prompts: list[Prompt]) -> np.ndarray:
     return np.stack([picture for picture, _ in pictures])
 
 
-def manifest(prompts: list[Prompt], edits: list[Edit]) -> list[dict[str, Any]]:
-    """The lines: a prompt each; then for each edit itself, and its target drawn anew."""
-    lines = [{"id": f"prompt-{prompt.seed}", "source": scenes.full_caption(prompt.scene),
-              "seed": prompt.seed, "targets": []} for prompt in prompts]
+def prompt_lines(prompts: list[Prompt]) -> list[dict[str, Any]]:
+    """The manifest's lines: a picture of each prompt."""
+    return [{"id": f"prompt-{prompt.seed}", "source": scenes.full_caption(prompt.scene),
+             "seed": prompt.seed, "targets": []} for prompt in prompts]
+
+
+def edit_lines(edits: list[Edit]) -> list[dict[str, Any]]:
+    """The manifest's lines. Pictures of each edit: source, target, target drawn anew."""
+    lines = []
     for edit in edits:
         target = scenes.full_caption(edit.target)
         lines += [{"id": f"edit-{edit.seed}", "source": scenes.full_caption(edit.source),
@@ -106,11 +112,10 @@ def manifest(prompts: list[Prompt], edits: list[Edit]) -> list[dict[str, Any]]:
     return lines
 
 
-def _draw(folder: Path, model: Path, prompts: list[Prompt], edits: list[Edit],
+def _draw(folder: Path, model: Path, lines: list[dict[str, Any]],
           arguments: argparse.Namespace) -> np.ndarray:
-    """All pictures of the manifest, uint8 [pictures, y, x, 3], made by promptmill."""
+    """All pictures of a manifest, uint8 [pictures, y, x, 3], made by promptmill."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = manifest(prompts, edits)
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = {"model": str(model.resolve()), "manifest": "manifest.jsonl", "store": "store.h5",
               "steps": arguments.steps, "guidance_scale": arguments.guidance,

@@ -71,15 +71,10 @@ def _with_thing(scene: Scene, slot: int, **changes: str) -> Scene:
     return replace(scene, things=tuple(things))
 
 
-def _listening(words: str, share: float = 0.2) -> dict[str, Any]:
-    """Keep the source's attention, but let the last of the new words find their own place."""
-    return {"cross_replace_steps": {"default": 0.8, words.split()[-1]: share},
-            "self_replace_steps": 0.2}
-
-
-def _only_at(thing: Thing) -> dict[str, Any]:
-    """Change the picture where the thing is."""
-    return {"local_blend": {"source": [thing.kind], "target": [thing.kind], "threshold": 0.4}}
+def _listening(word: str, share: float = 0.2, self_replace_steps: float = 0.2) -> dict[str, Any]:
+    """Keep the source's attention, but let the new word find its own place."""
+    return {"cross_replace_steps": {"default": 0.8, word: share},
+            "self_replace_steps": self_replace_steps}
 
 
 def _object(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
@@ -91,7 +86,7 @@ def _object(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
 def _colour(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
     new = _other(rng, list(COLOURS), scene.things[0].colour)
     return Edit(kind, "colour", scene, _with_thing(scene, 0, colour=new), seed,
-                {"edit": "replace"} | _only_at(scene.things[0]))
+                {"edit": "replace"} | _listening(new, self_replace_steps=0.4))
 
 
 def _texture(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
@@ -99,7 +94,8 @@ def _texture(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
     new = _other(rng, TEXTURES, old, "")
     return Edit(kind, "texture", _with_thing(scene, 0, texture=old),
                 _with_thing(scene, 0, texture=new), seed,
-                {"edit": "replace" if old else "refine"} | _only_at(scene.things[0]))
+                {"edit": "replace" if old else "refine"}
+                | _listening(new, self_replace_steps=0.4))
 
 
 def _place(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
@@ -110,14 +106,16 @@ def _place(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
 
 def _time(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
     new = _other(rng, list(TIMES), "")
+    word = new.split()[-1]
     return Edit(kind, "time", replace(scene, time=""), replace(scene, time=new), seed,
-                {"edit": "refine"} | _listening(new))
+                {"edit": "refine", "cross_replace_steps": 0.4, "self_replace_steps": 0.1,
+                 "equalizer": {word: 2.0}})
 
 
 def _weather(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
     new = _other(rng, WEATHERS, "")
     return Edit(kind, "weather", replace(scene, weather=""), replace(scene, weather=new), seed,
-                {"edit": "refine"} | _listening(new))
+                {"edit": "refine"} | _listening(new.split()[-1]))
 
 
 def _style(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit:
@@ -136,7 +134,7 @@ def _two_objects(kind: str, scene: Scene, rng: random.Random, seed: int) -> Edit
                     {"edit": "replace"} | _listening(new, 0.3))
     new = _other(rng, list(COLOURS), thing.colour, other.colour)
     return Edit(kind, "colour", scene, _with_thing(scene, slot, colour=new), seed,
-                {"edit": "replace"} | _only_at(thing))
+                {"edit": "replace"} | _listening(new, self_replace_steps=0.4))
 
 
 KINDS: dict[str, Callable[[str, Scene, random.Random, int], Edit]] = {
