@@ -161,7 +161,7 @@ class Edit:
         return maps / maps.amax((2, 3), keepdim=True)
 
     def blended(self, latents, layers, size):
-        """The latents after local blending, the mask, its scores, and how near one came to its
+        """The latents after local blending, the mask, its scores, and how near one came to the
         threshold; None where there is no mask yet."""
         if self.blend is None or self.step < self.blend_after:
             return latents, None, None, None
@@ -170,8 +170,7 @@ class Edit:
         mask, margin = score > thresholds[0], (score - thresholds[0]).abs().min()
         mask = mask[:1] | (mask[1:] if self.one_mask else mask)
         if self.subtract is not None:
-            other = self.scores(layers, size, latents.shape[2:], self.subtract, pool=False)
-            away, margin = other > thresholds[1], min(margin, (other - thresholds[1]).abs().min())
+            away = self.scores(layers, size, latents.shape[2:], self.subtract, pool=False) > thresholds[1]
             mask = mask & ~(away[:1] | away)
         return latents[:1] + mask * (latents - latents[:1]), mask, score, float(margin)
 
