@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import scenes
-from .scenes import COLOURS, OBJECTS, PLACES, STYLES, TEXTURES, TIMES, WEATHERS, Scene, Thing
+from .scenes import COLOURS, OBJECTS, PLACES, STYLES, TEXTURES, TIMES, WEATHERS, Scene
 
 FIRST_PROMPT = 3_000_000  # of the scenes' numbers
 FIRST_EDIT = 4_000_000
