@@ -4,10 +4,11 @@ import argparse
 import importlib
 import os
 import sys
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from .settings import RECIPE, SMOKE, Recipe
+from .settings import RECIPE, SMOKE, Base, Recipe
 from .workspace import RecipeError, Stopped, Workspace
 
 # Stage: its module, its function and what it does, in the order of a whole run.
@@ -21,7 +22,13 @@ STAGES = {
     "unet1": ("unet", "run", "UNet and a new text encoder: shapes"),
     "unet2": ("unet", "run", "UNet and text encoder: the words' own attention"),
     "unet3": ("unet", "run", "UNet and the pre-trained text encoder: objects and colours"),
+    "base": ("export", "base", "the model so far, or that of --from: what the rest goes on from"),
+    "pairs": ("data", "run", "draw more scenes with two objects, named from left to right"),
+    "pair_latents": ("vae", "encode", "encode them"),
+    "unet4": ("unet", "run", "UNet and text encoder: two objects, each with its own words"),
     "export": ("export", "run", "write the model folder (diffusers layout, fp16)"),
+    "views": ("observer", "draw_views", "draw pictures by which to learn to see"),
+    "observer": ("observer", "run", "a network that tells what a picture shows"),
     "sheet": ("evaluate", "run", "draw a sheet of pictures with the model"),
 }
 ALWAYS = ("export", "sheet")  # quick, and wanted anew whenever asked for
@@ -38,6 +45,10 @@ def main() -> int:
     if not ALLOCATOR.items() <= os.environ.items():
         # glibc reads these once, at the start of a process.
         os.execve(sys.executable, sys.orig_argv, os.environ | ALLOCATOR)
+    recipe = SMOKE if arguments.smoke else RECIPE
+    if arguments.start:
+        recipe = replace(recipe, base=Base(str(arguments.start.resolve())))
+    options = {"sheet": {"model": arguments.model}, "export": {"unfinished": arguments.unfinished}}
     workspace = Workspace(arguments.work)
     workspace.stop_on_signals()
     try:
@@ -46,7 +57,7 @@ def main() -> int:
         for stage in arguments.stages:
             if workspace.stopping:
                 raise Stopped
-            _run(workspace, stage, SMOKE if arguments.smoke else RECIPE, arguments.model)
+            _run(workspace, stage, recipe, options.get(stage, {}))
     except (Stopped, KeyboardInterrupt):
         print("stopped; the same command goes on from here")
         return 130
@@ -57,7 +68,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-    stages = "\n".join(f"  {name:10} {purpose}" for name, (_, _, purpose) in STAGES.items())
+    stages = "\n".join(f"  {name:13} {purpose}" for name, (_, _, purpose) in STAGES.items())
     parser = argparse.ArgumentParser(
         prog="python3 -m train", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Train the scenes model, from drawn scenes to a model folder.",
@@ -76,12 +87,22 @@ def _parse() -> argparse.Namespace:
                         help="CPU threads (default: as many as there are cores)")
     parser.add_argument("--model", type=Path, metavar="FOLDER",
                         help="with stage sheet alone: draw the sheet with this model")
+    parser.add_argument("--from", dest="start", type=Path, metavar="FOLDER",
+                        help="go on from this model: stages base and later, without those before")
+    parser.add_argument("--unfinished", action="store_true",
+                        help="with stage export: the last stage as far as it has come")
     arguments = parser.parse_args()
+    names = list(STAGES)
+    later = names[names.index("base"):]
     if arguments.stages == ["all"]:
-        arguments.stages = list(STAGES)
+        arguments.stages = later if arguments.start else names
     for stage in arguments.stages:
         if stage not in STAGES:
             parser.error(f"there is no stage {stage}; the stages are {', '.join(STAGES)}")
+    if arguments.start and ("base" not in arguments.stages or set(arguments.stages) - set(later)):
+        parser.error(f"--from goes with stage base and what comes after it: {', '.join(later)}")
+    if arguments.unfinished and "export" not in arguments.stages:
+        parser.error("--unfinished goes with stage export")
     if arguments.model and arguments.stages != ["sheet"]:
         parser.error("--model goes with stage sheet alone")
     if arguments.threads is not None and arguments.threads < 1:
@@ -93,7 +114,7 @@ def _parse() -> argparse.Namespace:
     return arguments
 
 
-def _run(workspace: Workspace, stage: str, recipe: Recipe, model: Path | None) -> None:
+def _run(workspace: Workspace, stage: str, recipe: Recipe, options: dict[str, Any]) -> None:
     """Run one stage, unless it is finished. Modules load late: torch takes seconds."""
     settings = getattr(recipe, stage)
     if stage not in ALWAYS and workspace.finished(stage, settings):
@@ -101,9 +122,7 @@ def _run(workspace: Workspace, stage: str, recipe: Recipe, model: Path | None) -
         return
     module, function, _ = STAGES[stage]
     run = getattr(importlib.import_module(f".{module}", __package__), function)
-    if model:
-        run = partial(run, model=model)
-    run(workspace, stage, settings)
+    run(workspace, stage, settings, **options)
     if stage not in ALWAYS:
         workspace.finish(stage, settings)
 

@@ -198,16 +198,9 @@ def runs(pixels: np.ndarray) -> list[int]:
     return [int(v) for start, end in edges.reshape(-1, 2) for v in (start, end - start)]
 
 
-class _Unhurried(random.Random):
-    """Chances with which a caption names everything, and a photo as such."""
-
-    def random(self) -> float:
-        return 0.4
-
-
 def prompts(case: Case) -> tuple[str, str]:
     """Both captions, with what differs in brackets."""
-    words = [scenes.caption(scene, _Unhurried()).split() for scene in (case.source, case.target)]
+    words = [scenes.full_caption(scene).split() for scene in (case.source, case.target)]
     marked: tuple[list[str], list[str]] = ([], [])
     for kind, a, b, c, d in difflib.SequenceMatcher(None, *words, autojunk=False).get_opcodes():
         for out, span in zip(marked, (words[0][a:b], words[1][c:d])):

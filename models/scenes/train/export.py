@@ -7,14 +7,16 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import ModelMixin
+from diffusers import AutoencoderKL, ModelMixin
 from safetensors.torch import save_file
 from transformers import CLIPTextModel
 
-from .unet import SCHEDULER, finished_denoiser
-from .vae import finished_vae
+from .settings import Base
+from .unet import FIRST_STAGES, SCHEDULER, Denoiser, trained_denoiser
+from .vae import base_vae, finished_vae
 from .workspace import Workspace
 
+PARTS = ("scheduler", "text_encoder", "tokenizer", "unet", "vae")
 COMPONENTS = {
     "feature_extractor": (None, None), "image_encoder": (None, None),
     "safety_checker": (None, None), "scheduler": ("diffusers", "DDIMScheduler"),
@@ -24,21 +26,38 @@ COMPONENTS = {
 }
 
 
-def run(workspace: Workspace, stage: str, _settings: None) -> None:
-    """Write the folder anew."""
-    folder = workspace.model
-    denoiser, vae = finished_denoiser(workspace), finished_vae(workspace)
+def base(workspace: Workspace, stage: str, settings: Base) -> None:
+    """The model that the later stages go on from: a given one, or that of the stages before."""
+    if settings.model is None:
+        denoiser = trained_denoiser(workspace, FIRST_STAGES[-1])
+        _write(workspace.base, denoiser, finished_vae(workspace), workspace.tokenizer)
+    else:
+        if workspace.base.exists():
+            shutil.rmtree(workspace.base)
+        for name in PARTS:
+            shutil.copytree(Path(settings.model) / name, workspace.base / name)
+        shutil.copytree(workspace.base / "tokenizer", workspace.tokenizer, dirs_exist_ok=True)
+    print(f"{stage}: {workspace.base}", flush=True)
+
+
+def run(workspace: Workspace, stage: str, _settings: None, unfinished: bool = False) -> None:
+    """Write the finished model's folder anew."""
+    denoiser = trained_denoiser(workspace, "unet4", unfinished)
+    _write(workspace.model, denoiser, base_vae(workspace), workspace.tokenizer)
+    print(f"{stage}: {workspace.model}", flush=True)
+
+
+def _write(folder: Path, denoiser: Denoiser, vae: AutoencoderKL, tokenizer: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     _write_json(folder / "model_index.json", _versioned("StableDiffusionPipeline") | {
         "requires_safety_checker": False, **COMPONENTS})
     _write_json(folder / "scheduler" / "scheduler_config.json",
                 _versioned("DDIMScheduler") | SCHEDULER)
-    shutil.copytree(workspace.tokenizer, folder / "tokenizer")
+    shutil.copytree(tokenizer, folder / "tokenizer")
     _write_text_encoder(folder / "text_encoder", denoiser.text_encoder)
     _write_network(folder / "unet", denoiser.unet)
     _write_network(folder / "vae", vae)
-    print(f"{stage}: {folder}", flush=True)
 
 
 def _versioned(name: str) -> dict[str, Any]:

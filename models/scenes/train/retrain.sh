@@ -1,5 +1,6 @@
 #!/bin/sh
-# Retrain the scenes model in one command; see --help for the stages and options.
+# Retrain the scenes model in one command; see --help for the stages and options. With judge as the
+# first argument: measure models instead; see judge --help.
 #
 # The first run makes a virtual environment of its own under build/scenes-training (or in
 # $SCENES_VENV) from requirements.txt; nothing is installed elsewhere.
@@ -18,4 +19,13 @@ fi
 
 # By path, not by changing folders: --work and --model stay relative to where the user is.
 export PYTHONPATH="$train/..${PYTHONPATH:+:$PYTHONPATH}"
-exec "$venv/bin/python" -m train "$@"
+program=train
+if [ "${1:-}" = judge ]; then
+    program=train.judge
+    shift
+    if [ "$(id -u)" = 0 ]; then
+        # Open MPI asks twice before it runs as root, which is all there is in a container.
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    fi
+fi
+exec "$venv/bin/python" -m "$program" "$@"

@@ -7,7 +7,7 @@ function of its index alone (see scene_random), whatever process draws it.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -77,9 +77,10 @@ def scene_random(index: int) -> random.Random:
     return random.Random(1000003 * index + 17)
 
 
-def sample_scene(rng: random.Random) -> Scene:
-    """Draw a scene: rather one object than two, rather plain, by day, in clear weather, a photo."""
-    count = 1 if rng.random() < 0.55 else 2
+def sample_scene(rng: random.Random, pairs: float = 0.45) -> Scene:
+    """Draw a scene: two objects in `pairs` of all; rather plain, by day, in clear weather, a
+    photo."""
+    count = 1 if rng.random() < 1 - pairs else 2
     things = tuple(Thing(kind=rng.choice(OBJECTS), colour=rng.choice(list(COLOURS)),
                          texture=rng.choices(TEXTURES, [0.6, 0.2, 0.2])[0])
                    for _ in range(count))
@@ -108,6 +109,18 @@ def caption(scene: Scene, rng: random.Random, omit: float = 0.15) -> str:
     return text
 
 
+class _Unhurried(random.Random):
+    """Chances with which a caption names everything, and a photo as such."""
+
+    def random(self) -> float:
+        return 0.4
+
+
+def full_caption(scene: Scene) -> str:
+    """The caption that leaves nothing out."""
+    return caption(scene, _Unhurried())
+
+
 def _thing_phrase(thing: Thing, rng: random.Random, omit: float) -> str:
     words = []
     if thing.texture and rng.random() > omit * 0.5:
@@ -119,12 +132,19 @@ def _thing_phrase(thing: Thing, rng: random.Random, omit: float) -> str:
     return " ".join([article, *words])
 
 
-def render(scene: Scene, rng: random.Random) -> np.ndarray:
-    """Draw the scene. Returns uint8 [SIDE, SIDE, 3], RGB."""
+def render(scene: Scene, rng: random.Random) -> tuple[np.ndarray, list[Placement]]:
+    """Draw the scene. Returns uint8 [SIDE, SIDE, 3], RGB, and where each thing stands."""
     image, horizon = draw_background(scene, rng)
-    for thing, place in zip(scene.things, place_things(len(scene.things), horizon, rng)):
+    placements = place_things(len(scene.things), horizon, rng)
+    for thing, place in zip(scene.things, placements):
         image = draw_thing(image, thing, place, scene.time)
-    return finish(image, scene, rng)
+    return finish(image, scene, rng), placements
+
+
+def left_to_right(scene: Scene, placements: list[Placement]) -> Scene:
+    """The scene with its things in the order in which they stand, for a caption that tells it."""
+    order = sorted(range(len(placements)), key=lambda number: placements[number].x)
+    return replace(scene, things=tuple(scene.things[number] for number in order))
 
 
 def finish(image: Image.Image, scene: Scene, rng: random.Random) -> np.ndarray:

@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Data:
+    first: int = 0  # number of the first scene
     pictures: int = 40000
     captions: int = 4  # of each picture, with different words left out
+    pairs: float = 0.45  # part of the scenes with two objects
+    ordered: bool = False  # captions name the objects from left to right
+    omit: float = 0.15  # part of the colours and places that a caption leaves out
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Tokenizer:
 
 @dataclass(frozen=True)
 class Latents:
+    pictures: str = "data"  # the stage that drew them
+    from_base: bool = False  # with the autoencoder of stage base, not of stage vae2
     batch: int = 64
 
 
@@ -64,6 +70,7 @@ class Text(Schedule):
 class Unet(Schedule):
     """One stage of the UNet, trained together with the text encoder."""
 
+    pictures: str = "data"  # the stage that drew them
     weight_decay: float = 1e-2
     pretrained_text: bool = False  # take the text encoder from stage text, not the stage before
     words_rate: float = 1.0  # learning rate of cross-attention, in learning_rates
@@ -72,7 +79,31 @@ class Unet(Schedule):
     noisy: float = 0.0  # part of the samples taken from the noisier time steps (400 and above)
     empty: float = 0.1  # part of the prompts replaced by "", for classifier-free guidance
     snr_limit: float = 5.0  # gamma of the min-SNR weights (Hang et al. 2023, arXiv 2303.09556)
+    layout: float = 0.0  # part of the weights of an error in the picture that is added to min-SNR's
     average: float = 0.9985  # decay of the moving average of the weights, which is what is kept
+
+
+@dataclass(frozen=True)
+class Base:
+    model: str | None = None  # the model folder to go on from; None: what the stages before made
+
+
+@dataclass(frozen=True)
+class Views:
+    """The pictures by which the observer learns to see."""
+
+    first: int = 200_000  # number of the first scene
+    pictures: int = 9000
+    pairs: float = 0.5  # part of the scenes with two objects
+    noise: float = 0.3  # standard deviation, at most, on the latents of the blurred ones
+    batch: int = 64
+
+
+@dataclass(frozen=True)
+class Observer(Schedule):
+    weight_decay: float = 1e-3
+    blurred: float = 0.7  # part of the pictures that went through the autoencoder
+    held_out: int = 1000  # of the views, the last: not trained on
 
 
 @dataclass(frozen=True)
@@ -101,7 +132,18 @@ class Recipe:
     unet3: Unet = Unet(seed=199, steps=3300, batch=24, learning_rate=5e-4, warmup=100, floor=5e-3,
                        pretrained_text=True, words_rate=2.0, text_rate=0.3, masked=0.5,
                        noisy=0.4)
+    base: Base = Base()
+    # Of two objects, colours and places are mixed up. These pictures have more of them, and say
+    # which is which: the one that is named first stands on the left.
+    pairs: Data = Data(first=100_000, pictures=16000, pairs=0.7, ordered=True, omit=0.06)
+    pair_latents: Latents = Latents(pictures="pairs", from_base=True)
+    unet4: Unet = Unet(seed=299, steps=5000, batch=24, learning_rate=4e-4, warmup=100, floor=5e-3,
+                       pictures="pairs", words_rate=2.0, text_rate=0.5, masked=0.5, noisy=0.5,
+                       layout=0.3, average=0.999)
     export: None = None
+    views: Views = Views()
+    observer: Observer = Observer(seed=5, steps=1500, batch=64, learning_rate=3e-3, warmup=100,
+                                  floor=1e-3)
     sheet: Sheet = Sheet()
 
 
@@ -114,5 +156,9 @@ SMOKE = Recipe(
     unet1=replace(RECIPE.unet1, steps=4, batch=4),
     unet2=replace(RECIPE.unet2, steps=4, batch=4),
     unet3=replace(RECIPE.unet3, steps=4, batch=4),
+    pairs=replace(RECIPE.pairs, pictures=512),
+    views=replace(RECIPE.views, pictures=192),
+    observer=replace(RECIPE.observer, steps=4, batch=16, held_out=64),
+    unet4=replace(RECIPE.unet4, steps=4, batch=4),
     sheet=replace(RECIPE.sheet, steps=2, seeds=1, prompts=2),
 )

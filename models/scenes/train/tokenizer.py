@@ -20,8 +20,8 @@ LENGTH = 77  # tokens of a padded prompt
 
 def run(workspace: Workspace, stage: str, settings: Tokenizer) -> None:
     """Write vocab.json, merges.txt and the two files of settings that transformers reads."""
-    workspace.require(workspace.captions, "data")
-    words = Counter(word for captions in read_captions(workspace.captions)
+    path = workspace.require(workspace.pictures("data").captions, "data")
+    words = Counter(word for captions in read_captions(path)
                     for caption in captions for word in re.findall(r"[a-z]+", caption))
     merges = learn_merges(words, settings.merges)
     vocabulary = build_vocabulary(merges)

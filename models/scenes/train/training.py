@@ -111,11 +111,14 @@ def train(workspace: Workspace, stage: str, settings: Schedule, module: nn.Modul
             raise Stopped
 
 
-def load_weights(workspace: Workspace, stage: str) -> dict[str, Any]:
-    """The state of a finished stage: module, and average (None where the stage keeps none)."""
+def load_weights(workspace: Workspace, stage: str, unfinished: bool = False) -> dict[str, Any]:
+    """The state of a finished stage: module, and average (None where the stage keeps none).
+
+    With `unfinished`, the stage may be on its way, and its state is that of its checkpoint.
+    """
     path = workspace.require(workspace.checkpoint(stage), stage)
     state = torch.load(path, map_location=device(), weights_only=True)
-    if state["step"] < state["settings"]["steps"]:
+    if not unfinished and state["step"] < state["settings"]["steps"]:
         raise RecipeError(f"stage {stage} was stopped at step {state['step']} of "
                           f"{state['settings']['steps']}; run it to its end first")
     return state

@@ -1,8 +1,11 @@
-"""The UNet learns to remove noise from latents, as the prompt says. Three stages, one loop."""
+"""The UNet learns to remove noise from latents, as the prompt says. Four stages, one loop."""
+
+from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -14,7 +17,7 @@ from .training import (Average, batches, device, load_weights, mixed_precision, 
                        train)
 from .workspace import Workspace
 
-STAGES = ("unet1", "unet2", "unet3")
+FIRST_STAGES = ("unet1", "unet2", "unet3")  # each starts from the one before
 TIMES = 1000  # steps of the noise schedule
 NOISY_FROM = 400  # from here on, objects and colours are decided
 
@@ -45,21 +48,32 @@ class Denoiser(nn.Module):
         self.to(device(), memory_format=torch.channels_last)
 
 
-def finished_denoiser(workspace: Workspace) -> Denoiser:
-    """The networks after the last stage, with their averaged weights."""
+def trained_denoiser(workspace: Workspace, stage: str, unfinished: bool = False) -> Denoiser:
+    """The networks after a stage, with their averaged weights; see load_weights."""
     denoiser = Denoiser(load_tokenizer(workspace))
     average = Average(denoiser, decay=0.0)
-    average.weights = load_weights(workspace, STAGES[-1])["average"]
+    average.weights = load_weights(workspace, stage, unfinished)["average"]
     average.copy_to(denoiser)
     return denoiser.eval().requires_grad_(False)
+
+
+def load_model(folder: Path, denoiser: Denoiser) -> None:
+    """Give the networks the weights of a model folder."""
+    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    denoiser.unet.load_state_dict(unet)
+    words = load_file(folder / "text_encoder" / "model.safetensors")
+    denoiser.text_encoder.load_state_dict({name.removeprefix("text_model."): weight
+                                           for name, weight in words.items()})
 
 
 class Examples:
     """The latents in memory and all captions as tokens, and batches of both."""
 
-    def __init__(self, workspace: Workspace, tokenizer: CLIPTokenizer) -> None:
-        self.latents = np.load(workspace.require(workspace.latents, "latents"))
-        captions = list(read_captions(workspace.require(workspace.captions, "data")))
+    def __init__(self, workspace: Workspace, tokenizer: CLIPTokenizer, stage: str) -> None:
+        """`stage` is the one that drew the pictures."""
+        pictures = workspace.pictures(stage)
+        self.latents = np.load(workspace.require(pictures.latents, f"latents of {stage}"))
+        captions = list(read_captions(workspace.require(pictures.captions, stage)))
         flat = [text for texts in captions for text in texts]
         tokens = np.concatenate([_tokens(tokenizer, flat[part])
                                  for part in batches(len(flat), 4096)])
@@ -90,12 +104,11 @@ def _tokens(tokenizer: CLIPTokenizer, texts: list[str]) -> np.ndarray:
 def run(workspace: Workspace, stage: str, settings: Unet) -> None:
     """One stage; it starts from the one before, with a fresh optimizer and average."""
     tokenizer = load_tokenizer(workspace)
-    examples = Examples(workspace, tokenizer)
+    examples = Examples(workspace, tokenizer, settings.pictures)
     torch.manual_seed(settings.seed)
     denoiser = Denoiser(tokenizer).train()
     _start(workspace, stage, settings, denoiser)
-    snr = examples.alphas / (1 - examples.alphas)
-    weights = snr.clamp(max=settings.snr_limit) / snr  # min-SNR, for a network that tells noise
+    weights = _weights(settings, examples.alphas)
 
     def loss_of(rng: np.random.Generator) -> tuple[torch.Tensor, dict[str, float]]:
         latents, tokens, times = examples.batch(settings, rng)
@@ -120,10 +133,22 @@ def run(workspace: Workspace, stage: str, settings: Unet) -> None:
           Average(denoiser, settings.average))
 
 
+def _weights(settings: Unet, alphas: torch.Tensor) -> torch.Tensor:
+    """What an error counts at each time step, for a network that tells noise.
+
+    min-SNR weights, and `layout` of those of an error in the picture: where the noise is strong,
+    it is told well enough without deciding what stands where, and a picture is not.
+    """
+    snr = alphas / (1 - alphas)
+    return (snr.clamp(max=settings.snr_limit) + settings.layout) / snr
+
+
 def _start(workspace: Workspace, stage: str, settings: Unet, denoiser: Denoiser) -> None:
     """Give the networks the weights that the stage starts from."""
-    if stage != STAGES[0]:
-        before = STAGES[STAGES.index(stage) - 1]
+    if stage not in FIRST_STAGES:
+        load_model(workspace.require(workspace.base, "base"), denoiser)
+    elif stage != FIRST_STAGES[0]:
+        before = FIRST_STAGES[FIRST_STAGES.index(stage) - 1]
         denoiser.load_state_dict(load_weights(workspace, before)["module"])
     if settings.pretrained_text:
         load_pretrained(workspace, denoiser.text_encoder)

@@ -27,14 +27,22 @@ def finished_vae(workspace: Workspace) -> AutoencoderKL:
     vae = new_vae().to(device(), memory_format=torch.channels_last)
     vae.load_state_dict(load_weights(workspace, STAGES[-1])["module"])
     vae.eval().requires_grad_(False)
-    images = np.load(workspace.require(workspace.images, "data"), mmap_mode="r")
+    images = _images(workspace, "data")
     vae.register_to_config(scaling_factor=_scaling_factor(vae, images[SAMPLES]))
     return vae
 
 
+def base_vae(workspace: Workspace) -> AutoencoderKL:
+    """The autoencoder of the model that the later stages go on from."""
+    folder = workspace.require(workspace.base, "base") / "vae"
+    vae = AutoencoderKL.from_pretrained(folder, dtype=torch.float32)
+    vae.to(device(), memory_format=torch.channels_last)
+    return vae.eval().requires_grad_(False)
+
+
 def run(workspace: Workspace, stage: str, settings: Vae) -> None:
     """One stage; it starts from the one before."""
-    images = np.load(workspace.require(workspace.images, "data"), mmap_mode="r")
+    images = _images(workspace, "data")
     torch.manual_seed(settings.seed)
     vae = new_vae().to(device(), memory_format=torch.channels_last).train()
     if stage != STAGES[0]:
@@ -54,6 +62,11 @@ def run(workspace: Workspace, stage: str, settings: Vae) -> None:
         return _loss(settings, x, y, mean, logvar)
 
     train(workspace, stage, settings, vae, optimizer_of(vae, settings), loss_of)
+
+
+def _images(workspace: Workspace, stage: str) -> np.ndarray:
+    """The pictures that a stage drew, left on disk."""
+    return np.load(workspace.require(workspace.pictures(stage).images, stage), mmap_mode="r")
 
 
 def _squares(images: np.ndarray, settings: Vae, rng: np.random.Generator) -> np.ndarray:
@@ -90,10 +103,10 @@ def _scaling_factor(vae: AutoencoderKL, pictures: np.ndarray) -> float:
 @torch.no_grad()
 def encode(workspace: Workspace, stage: str, settings: Latents) -> None:
     """Write the scaled mean latents of all pictures; starts anew when stopped (a few minutes)."""
-    images = np.load(workspace.require(workspace.images, "data"), mmap_mode="r")
-    vae = finished_vae(workspace)
+    images = _images(workspace, settings.pictures)
+    vae = base_vae(workspace) if settings.from_base else finished_vae(workspace)
     factor = vae.config.scaling_factor
-    with replacing(workspace.latents) as path:
+    with replacing(workspace.pictures(settings.pictures).latents) as path:
         latents = np.lib.format.open_memmap(path, "w+", np.float16, (len(images), 4, 32, 32))
         for part in batches(len(images), settings.batch):
             if workspace.stopping:

@@ -18,19 +18,36 @@ class Stopped(Exception):
     """The user asked to stop, and everything that is needed to go on has been written."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The files of one set of training pictures."""
+
+    images: Path  # uint8 [pictures, 128, 128, 3]
+    captions: Path  # a line a picture: the list of its captions
+    latents: Path  # float16 [pictures, 4, 32, 32], scaled
+
+
 class Workspace:
     """The folder of one run. Each stage reads its predecessors' files there and adds its own."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.images = root / "images.npy"  # uint8 [pictures, 128, 128, 3]
-        self.captions = root / "captions.jsonl"  # a line a picture: the list of its captions
         self.tokenizer = root / "tokenizer"
-        self.latents = root / "latents.npy"  # float16 [pictures, 4, 32, 32], scaled
+        self.base = root / "base"  # the model that the later stages go on from
         self.model = root / "model"  # the finished model, in diffusers layout
+        self.views = root / "views.npy"  # uint8 [2, pictures, 128, 128, 3]: drawn, and blurred
+        self.view_labels = root / "view_labels.npy"  # see observer.labels_of
+        self.observer = root / "observer.safetensors"
         self.sheet = root / "sheet.png"
         self.stopping = False
         root.mkdir(parents=True, exist_ok=True)
+
+    def pictures(self, stage: str) -> Pictures:
+        """The files of a stage that draws pictures: data or pairs."""
+        name = "" if stage == "data" else f"{stage}."
+        return Pictures(images=self.root / f"{name}images.npy",
+                        captions=self.root / f"{name}captions.jsonl",
+                        latents=self.root / f"{name}latents.npy")
 
     def checkpoint(self, stage: str) -> Path:
         """A trained stage's state: that of its last step once it is finished."""
