@@ -38,6 +38,22 @@ check "bf16's store is another than fp32's" ends 1 same_stores "$work/1.h5" "$wo
 check "a store of fp32 is not gone on with in bf16" ends 1 on 1 run $config --precision bf16 --store "$work/1.h5"
 check "that is said" says '"precision" was "fp32" and is now "bf16"'
 
+# One rank on a CPU with products of bfloat16, one on a CPU without.
+on_unlike_cpus()
+{
+    timeout -k 10 120 mpirun --oversubscribe --bind-to none -n 1 "$program" "$@" : \
+        -n 1 env PROMPTMILL_ISA=avx2 "$program" "$@"
+}
+if cpu_has avx512_bf16; then
+    check "unlike CPUs cannot share a run in bf16" ends 1 on_unlike_cpus run $config --precision bf16 --store "$work/mixed.h5"
+    check "that is said" says "rank 1's CPU lacks bfloat16 products, rank 0's has: with \"precision\": \"bf16\" all must be alike"
+    check "a CPU without them is warned about" ends 2 env PROMPTMILL_ISA=avx2 "$program" run $config --precision bf16 \
+        --store "$work/slow.h5"
+    check "with what would be faster" says "this CPU has no bfloat16 products (avx2)"
+fi
+check "unlike CPUs share a run in fp32" ends 2 on_unlike_cpus run $config --store "$work/unlike.h5"
+check "and make the same store" same_stores "$work/1.h5" "$work/unlike.h5"
+
 check "a run tells where its time went" ends 2 on 2 run $config --profile-time --store "$work/profile.h5"
 check "by kind of layer" prints "convolutions 3x3"
 check "and in all" prints "editing"
