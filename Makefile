@@ -38,7 +38,7 @@ LDFLAGS  += -Wl,--wrap=_exit
 NOT_COUNTED := -O3 -ftree-loop-optimize -fno-profile-arcs -fno-test-coverage
 endif
 ifdef SAN
-CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fno-var-tracking-assignments
+CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1
 endif
 
 # The kernels are compiled once for each instruction set; the program chooses at start.
