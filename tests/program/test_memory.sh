@@ -13,7 +13,7 @@ write_config()
         "capture": {"images": false}, "limits": {"memory_bytes": %s}}\n' "$PWD/models/scenes" "$2" >"$1"
 }
 config=$work/edits.json
-write_config "$config" 450e6
+write_config "$config" 320e6
 wide=$work/wide.json
 write_config "$wide" 2e9
 
