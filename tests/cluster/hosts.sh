@@ -59,7 +59,12 @@ start_host()
 }
 
 # kill_host NUMBER: as if its power had gone
-kill_host() { kill -9 "$(cat "$HOSTS/n$1")"; }
+kill_host()
+{
+    host=$(cat "$HOSTS/n$1")
+    kill -9 "$host"
+    while [ -d "/proc/$host" ] && ! grep -q '^State:.Z' "/proc/$host/status" 2>/dev/null; do sleep 0.1; done
+}
 
 hosts_in()
 {
