@@ -118,7 +118,7 @@ static double rank_bytes(const struct pm_edit_memory *memory, const char *line)
     pm_recipe_resolve(json, NULL);
     if (!pm_recipe_read(&recipe, json, "info", &err)) pm_die("%s", err.message);
     double bytes = NAN;
-    if (pm_prepare(&prepared, &recipe, s->model->tokenizer, s->schedule, &err)) {
+    if (pm_edit_prepare(&prepared, &recipe, s, &err)) {
         bytes = RUN_MEMORY_RANK_BYTES +
                 (double)pm_edit_memory_bytes(memory, &recipe, &prepared, s->targets_per_pass);
         pm_prepared_free(&prepared);
@@ -147,8 +147,6 @@ static void print_memory(const struct pm_model *m, const struct pm_edit_settings
         "memory        %.2f GB for the model, once a host, and for each rank, of %zu thread%s:\n",
         weights / 1e9, threads, threads == 1 ? "" : "s");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        bool has_gradient = m->precision == PM_FP32;
-        if (!has_gradient && strstr(lines[i][1], "null-text")) continue;
         double rank = rank_bytes(&memory, lines[i][1]);
         if (isnan(rank)) continue;
         printf("  %.2f GB     %s; this host's %.1f GB have room for %.0f\n", rank / 1e9,

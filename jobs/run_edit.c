@@ -136,7 +136,7 @@ bool run_edit_item(struct run *r, const struct pm_work *work, struct pm_work_res
     /* the text was resolved and read on rank 0 already */
     PM_TRY(pm_json_parse(&json, work->text, work->bytes, item.id, err));
     PM_TRY(pm_recipe_read(&recipe, json, item.id, err));
-    PM_TRY(pm_prepare(&prepared, &recipe, r->model.tokenizer, &r->schedule, err));
+    PM_TRY(pm_edit_prepare(&prepared, &recipe, &r->settings, err));
     struct editing e = {.run = r,
                         .item = work->index,
                         .first_entry = item.first_entry,

@@ -89,24 +89,11 @@ void run_plan_line_read(struct run_plan_line *line, const struct run_plan *plan,
     if (!line->text) line->text = text_of(NULL);
 }
 
-/* The way back goes through float32's packed weights. */
-static bool check_precision(struct run_plan_line *line, const struct run_plan *plan)
-{
-    const struct pm_image_recipe *image = &line->recipe.image;
-    if (plan->settings->model->precision == PM_FP32 || !image->path ||
-        image->method != PM_INVERSION_NULL_TEXT)
-        return true;
-    return pm_fail(&line->error, PM_E_INPUT,
-                   "null-text inversion needs the precision fp32, not bf16: \"direct\" and "
-                   "\"negative-prompt\" do without a gradient");
-}
-
 void run_plan_line_load(struct run_plan_line *line, const struct run_plan *plan, size_t item)
 {
     run_plan_line_read(line, plan, item);
-    if (line->error.code != PM_OK || !check_precision(line, plan) ||
-        !pm_prepare(&line->prepared, &line->recipe, plan->settings->model->tokenizer,
-                    plan->settings->schedule, &line->error))
+    if (line->error.code != PM_OK ||
+        !pm_edit_prepare(&line->prepared, &line->recipe, plan->settings, &line->error))
         place_error(&line->error, line->place);
     for (size_t i = 0; line->error.code == PM_OK && i < line->recipe.target_count; i++)
         if (line->prepared.targets[i].error.code != PM_OK)

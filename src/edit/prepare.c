@@ -162,6 +162,19 @@ bool pm_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
     return true;
 }
 
+bool pm_edit_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
+                     const struct pm_edit_settings *settings, struct pm_error *err)
+{
+    const struct pm_image_recipe *image = &recipe->image;
+    *out = (struct pm_prepared){0};
+    if (settings->model->precision != PM_FP32 && image->path &&
+        image->method == PM_INVERSION_NULL_TEXT)
+        return pm_fail(err, PM_E_INPUT,
+                       "null-text inversion needs the precision fp32, not bf16: \"direct\" and "
+                       "\"negative-prompt\" do without a gradient");
+    return pm_prepare(out, recipe, settings->model->tokenizer, settings->schedule, err);
+}
+
 void pm_prepared_free(struct pm_prepared *prepared)
 {
     free(prepared->targets);

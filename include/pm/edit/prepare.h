@@ -5,6 +5,7 @@
 #define PM_EDIT_PREPARE_H
 #include "pm/control/attention_control.h"
 #include "pm/diffusion/schedule.h"
+#include "pm/edit/edit_settings.h"
 #include "pm/edit/recipe.h"
 
 struct pm_prepared_target {
@@ -28,5 +29,10 @@ struct pm_prepared {
 PM_MUST_CHECK bool pm_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
                               const struct pm_tokenizer *tokenizer,
                               const struct pm_schedule *schedule, struct pm_error *err);
+
+/** The same for what a run does, which has to be within the model's power: without float32's weights
+ *  there is no gradient, which null-text inversion goes by. */
+PM_MUST_CHECK bool pm_edit_prepare(struct pm_prepared *out, const struct pm_recipe *recipe,
+                                   const struct pm_edit_settings *settings, struct pm_error *err);
 void pm_prepared_free(struct pm_prepared *prepared);
 #endif
