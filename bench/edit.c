@@ -7,14 +7,15 @@
  * work on the machine hardly changes. PIXELS is a file for the two pictures, [2, height, width, 3]
  * bytes, for edit_diffusers.py to compare its own with: it has the same prompts, seed and
  * settings. */
+#include "timing.h"
+
+#include "pm/base/clock.h"
 #include "pm/edit/edit_image.h"
-#include "pm/runtime/clock.h"
 
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char *const MODEL = "models/scenes";
@@ -86,23 +87,6 @@ PM_MUST_CHECK static bool edit(struct bench *b, struct pm_error *err)
                                                   keep_picture, b, &b->scratch, err);
     pm_prepared_free(&prepared);
     return ok;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, by_size);
-    return (x[(n - 1) / 2] + x[n / 2]) / 2.0;
-}
-
-static double processor_seconds(void)
-{
-    return (double)clock() / CLOCKS_PER_SEC;
 }
 
 PM_MUST_CHECK static bool measure(double *seconds, double *cpu_seconds, struct bench *b,

@@ -5,6 +5,8 @@
  *
  * Run from the repository's root; OMP_NUM_THREADS=1, since threads that wait take
  * processor time too. The fastest round counts. */
+#include "timing.h"
+
 #include "pm/kernels/pack.h"
 #include "pm/model/unet.h"
 
@@ -13,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TOKENS = 77 };
 
@@ -166,12 +167,6 @@ static void make_random(struct pm_unet *u, const struct pm_unet_config *c, struc
         if (level > 0) u->up[position].resample = conv(&s, out, out, 3, 1);
     }
     pm_arena_free(&s.scratch);
-}
-
-/** Of all threads: on a busy machine the wall clock counts other programs' turns as well. */
-static double processor_seconds(void)
-{
-    return (double)clock() / CLOCKS_PER_SEC;
 }
 
 static void least(double *best, double start)

@@ -5,6 +5,8 @@
  *
  * OMP_NUM_THREADS=1 for one core. OpenBLAS is told the same number of threads; where the
  * environment sets OPENBLAS_CORETYPE it may be slower than it can be, so its choice is printed. */
+#include "timing.h"
+
 #include "pm/kernels/kernels.h"
 #include "pm/kernels/pack.h"
 
@@ -15,7 +17,6 @@
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static const double LEAST_SECONDS = 0.15; /* of repeats; the fastest counts */
 
@@ -34,21 +35,14 @@ struct job {
 };
 
 /** The processor's, of one thread: what other programs take does not count. */
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return ((double)t.tv_sec + 1e-9 * (double)t.tv_nsec) / omp_get_max_threads();
-}
-
 static double seconds(const struct job *job)
 {
     double best = 1e30, total = 0.0;
     job->run(job);
     for (int i = 0; i < 3 || total < LEAST_SECONDS; i++) {
-        double start = now();
+        double start = processor_seconds();
         job->run(job);
-        double took = now() - start;
+        double took = (processor_seconds() - start) / omp_get_max_threads();
         total += took;
         if (took < best) best = took;
     }

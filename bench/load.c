@@ -3,8 +3,8 @@
  *     build/bench/load MODEL [TOKENIZER [THREADS]]
  *
  * Prints seconds, and the gigabytes of packed weights. The file should be in the page cache. */
+#include "pm/base/clock.h"
 #include "pm/model/model.h"
-#include "pm/runtime/clock.h"
 
 #include <omp.h>
 #include <stdio.h>

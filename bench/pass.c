@@ -10,18 +10,19 @@
  * wall clock's seconds and of the processor's, and the memory taken beyond the weights; with -b, on stderr, what
  * each kind of layer took of one of them. With -o nothing is timed: a pass's latents, context and output go to FILE as
  * float32, for bench/accuracy.py. */
+#include "timing.h"
+
+#include "pm/base/clock.h"
 #include "pm/control/attention_control.h"
 #include "pm/diffusion/schedule.h"
 #include "pm/edit/prepare.h"
 #include "pm/kernels/profile.h"
 #include "pm/model/model.h"
-#include "pm/runtime/clock.h"
 
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STEPS = 50, STEP = 10, MAX_REPEATS = 100, MAX_TARGETS = 8, MOST_SELF_PIXELS = 256 };
@@ -145,18 +146,6 @@ static const struct part {
 } parts[] = {{"pass", run_pass}, {"decode", run_decode}, {"encode", run_encode}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, size_t n)
-{
-    qsort(x, n, sizeof *x, by_size);
-    return (x[(n - 1) / 2] + x[n / 2]) / 2.0;
-}
-
 /** Of one more run. */
 static void break_down(struct bench *b, const struct part *part)
 {
@@ -182,10 +171,10 @@ static void measure(struct bench *b, const struct part *part, size_t repeats, co
     b->scratch.peak = 0;
     part->run(b);
     for (size_t i = 0; i < repeats; i++) {
-        double wall_start = pm_clock_seconds(), cpu_start = (double)clock() / CLOCKS_PER_SEC;
+        double wall_start = pm_clock_seconds(), cpu_start = processor_seconds();
         part->run(b);
         wall[i] = pm_clock_seconds() - wall_start;
-        cpu[i] = (double)clock() / CLOCKS_PER_SEC - cpu_start;
+        cpu[i] = processor_seconds() - cpu_start;
     }
     printf("{\"peer\": \"promptmill\", \"part\": \"%s\", \"dtype\": \"%s\", \"threads\": %d, "
            "\"batch\": %zu, \"seconds\": %.4f, \"cpu_seconds\": %.4f, \"scratch_bytes\": %zu, "

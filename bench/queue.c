@@ -5,7 +5,7 @@
  * Prints the share of the time that ranks spent on anything but their items, and how many were done a second: with
  * 0 milliseconds, what rank 0 can hand out. */
 #include "pm/runtime/queue.h"
-#include "pm/runtime/clock.h"
+#include "pm/base/clock.h"
 #include "pm/runtime/world.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "calibrate.h"
 
+#include "pm/base/clock.h"
 #include "pm/model/unet_flops.h"
-#include "pm/runtime/clock.h"
 
 #include <omp.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "command.h"
 
-#include "pm/runtime/clock.h"
+#include "pm/base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

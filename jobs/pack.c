@@ -3,9 +3,9 @@
 #include "verb_arguments.h"
 #include "verbs.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
 #include "pm/data/store_pack.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
 #include "pm/runtime/lock.h"
 #include "pm/runtime/stop.h"

@@ -7,11 +7,11 @@
 #include "run_store.h"
 #include "verbs.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
 #include "pm/kernels/kernels.h"
 #include "pm/kernels/profile.h"
 #include "pm/runtime/agree.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
 #include "pm/runtime/queue.h"
 

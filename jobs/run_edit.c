@@ -3,8 +3,8 @@
 #include "run_image.h"
 #include "run_inversions.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

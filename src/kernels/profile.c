@@ -1,8 +1,7 @@
 #include "pm/kernels/profile.h"
 
 #include "kernels_impl.h"
-
-#include <time.h>
+#include "pm/base/clock.h"
 
 static const struct pm_kernels *real;
 static struct pm_profile noted;
@@ -25,16 +24,9 @@ const char *pm_profile_kind_name(enum pm_profile_kind kind)
     return names[kind];
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void note(enum pm_profile_kind kind, double begin, double flops)
 {
-    noted.seconds[kind] += now() - begin;
+    noted.seconds[kind] += pm_clock_seconds() - begin;
     noted.flops[kind] += flops;
     noted.calls[kind] += 1.0;
 }
@@ -42,7 +34,7 @@ static void note(enum pm_profile_kind kind, double begin, double flops)
 static void gemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *packed_b,
                  size_t m, size_t n, size_t k, const struct pm_epilogue *epilogue)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->gemm(c, c_stride, a, a_stride, packed_b, m, n, k, epilogue);
     note(PM_PROFILE_LINEAR, begin, 2.0 * (double)m * (double)n * (double)k);
 }
@@ -51,7 +43,7 @@ static void gemm_bf16(float *c, size_t c_stride, const float *a, size_t a_stride
                       const uint16_t *packed_b, size_t m, size_t n, size_t k,
                       const struct pm_epilogue *epilogue, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->gemm_bf16(c, c_stride, a, a_stride, packed_b, m, n, k, epilogue, scratch);
     note(PM_PROFILE_LINEAR, begin, 2.0 * (double)m * (double)n * (double)k);
 }
@@ -60,7 +52,7 @@ static void conv(float *out, const float *x, const struct pm_conv *layer, const 
                  const float *residual, size_t batch, size_t height, size_t width,
                  struct pm_arena *scratch)
 {
-    double begin = now(), taps = (double)(layer->kernel * layer->kernel);
+    double begin = pm_clock_seconds(), taps = (double)(layer->kernel * layer->kernel);
     double pixels = (double)(batch * height * width) / (double)(layer->stride * layer->stride);
     real->conv(out, x, layer, sample_bias, residual, batch, height, width, scratch);
     note(layer->kernel == 3 && layer->stride == 1 ? PM_PROFILE_CONV_3X3 : PM_PROFILE_CONV_OTHER,
@@ -71,7 +63,7 @@ static void group_norm(float *out, const float *x, const float *gamma, const flo
                        size_t batch, size_t pixels, size_t channels, size_t groups, float eps,
                        enum pm_activation activation, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->group_norm(out, x, gamma, beta, batch, pixels, channels, groups, eps, activation,
                      scratch);
     note(PM_PROFILE_GROUP_NORM, begin, 0.0);
@@ -80,21 +72,21 @@ static void group_norm(float *out, const float *x, const float *gamma, const flo
 static void layer_norm(float *out, const float *x, const float *gamma, const float *beta,
                        size_t rows, size_t channels, float eps)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->layer_norm(out, x, gamma, beta, rows, channels, eps);
     note(PM_PROFILE_LAYER_NORM, begin, 0.0);
 }
 
 static void activate(float *out, const float *x, size_t n, enum pm_activation activation)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->activate(out, x, n, activation);
     note(PM_PROFILE_ACTIVATION, begin, 0.0);
 }
 
 static void geglu(float *out, const float *x, size_t rows, size_t channels)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->geglu(out, x, rows, channels);
     note(PM_PROFILE_ACTIVATION, begin, 0.0);
 }
@@ -108,7 +100,7 @@ static double product_flops(const struct pm_attention_shape *s)
 static void attention(float *out, const float *q, const float *k, const float *v,
                       const struct pm_attention_shape *shape, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->attention(out, q, k, v, shape, scratch);
     note(shape->keys == shape->queries ? PM_PROFILE_SELF_ATTENTION : PM_PROFILE_CROSS_ATTENTION,
          begin, 2.0 * product_flops(shape));
@@ -117,7 +109,7 @@ static void attention(float *out, const float *q, const float *k, const float *v
 static void attention_probs(float *probs, const float *q, const float *k,
                             const struct pm_attention_shape *shape, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->attention_probs(probs, q, k, shape, scratch);
     note(PM_PROFILE_MAPS, begin, product_flops(shape));
 }
@@ -125,7 +117,7 @@ static void attention_probs(float *probs, const float *q, const float *k,
 static void attention_apply(float *out, const float *probs, const float *v,
                             const struct pm_attention_shape *shape, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->attention_apply(out, probs, v, shape, scratch);
     note(PM_PROFILE_MAPS, begin, product_flops(shape));
 }
@@ -133,7 +125,7 @@ static void attention_apply(float *out, const float *probs, const float *v,
 static void token_map(float *target, const float *base, const float *packed_map, const float *keep,
                       size_t rows, size_t tokens, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->token_map(target, base, packed_map, keep, rows, tokens, scratch);
     note(PM_PROFILE_MAPS, begin, 2.0 * (double)rows * (double)(tokens * tokens));
 }
@@ -141,7 +133,7 @@ static void token_map(float *target, const float *base, const float *packed_map,
 static void resize_nearest(float *out, const float *x, size_t batch, size_t height, size_t width,
                            size_t out_height, size_t out_width, size_t channels)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->resize_nearest(out, x, batch, height, width, out_height, out_width, channels);
     note(PM_PROFILE_MOVE, begin, 0.0);
 }
@@ -149,7 +141,7 @@ static void resize_nearest(float *out, const float *x, size_t batch, size_t heig
 static void concat_channels(float *out, const float *a, size_t a_channels, const float *b,
                             size_t b_channels, size_t rows)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->concat_channels(out, a, a_channels, b, b_channels, rows);
     note(PM_PROFILE_MOVE, begin, 0.0);
 }
@@ -158,7 +150,7 @@ static void gemm_backward(float *grad_a, size_t grad_a_stride, const float *grad
                           size_t grad_c_stride, const float *packed_b, size_t m, size_t n, size_t k,
                           const struct pm_epilogue *epilogue)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->gemm_backward(grad_a, grad_a_stride, grad_c, grad_c_stride, packed_b, m, n, k, epilogue);
     note(PM_PROFILE_GRADIENT, begin, 2.0 * (double)m * (double)n * (double)k);
 }
@@ -166,7 +158,7 @@ static void gemm_backward(float *grad_a, size_t grad_a_stride, const float *grad
 static void conv_backward(float *grad_x, const float *grad_out, const struct pm_conv *layer,
                           size_t batch, size_t height, size_t width, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->conv_backward(grad_x, grad_out, layer, batch, height, width, scratch);
     note(PM_PROFILE_GRADIENT, begin, 0.0);
 }
@@ -175,7 +167,7 @@ static void attention_backward(float *grad_q, float *grad_k, float *grad_v, cons
                                const float *q, const float *k, const float *v,
                                const struct pm_attention_shape *shape, struct pm_arena *scratch)
 {
-    double begin = now();
+    double begin = pm_clock_seconds();
     real->attention_backward(grad_q, grad_k, grad_v, grad_out, q, k, v, shape, scratch);
     note(PM_PROFILE_GRADIENT, begin, 0.0);
 }

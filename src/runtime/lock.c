@@ -1,7 +1,7 @@
 #include "pm/runtime/lock.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 #include "pm/runtime/progress.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/error.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 #include "pm/runtime/queue.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/error.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/world.h"
 
 #include <limits.h>

@@ -1,7 +1,7 @@
 #include "pm/runtime/stop.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/error.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/exit_status.h"
 
 #include <errno.h>

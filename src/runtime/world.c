@@ -1,8 +1,8 @@
 #include "pm/runtime/world.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/error.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 
 #include <cblas.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "test.h"
 
-#include "pm/runtime/clock.h"
+#include "pm/base/clock.h"
 #include "pm/runtime/queue.h"
 #include "pm/runtime/world.h"
 

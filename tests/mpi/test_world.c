@@ -1,7 +1,7 @@
 #include "test.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/world.h"
 
 #include <cblas.h>

@@ -1,8 +1,8 @@
 #include "temporary.h"
 #include "test.h"
 
+#include "pm/base/clock.h"
 #include "pm/base/log.h"
-#include "pm/runtime/clock.h"
 #include "pm/runtime/lock.h"
 
 #include <fcntl.h>

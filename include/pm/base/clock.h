@@ -1,6 +1,6 @@
 /** @file clock.h  Time that never jumps, and naps for those who wait. */
-#ifndef PM_RUNTIME_CLOCK_H
-#define PM_RUNTIME_CLOCK_H
+#ifndef PM_BASE_CLOCK_H
+#define PM_BASE_CLOCK_H
 
 /** @return seconds since some fixed moment of this machine, never going back */
 double pm_clock_seconds(void);

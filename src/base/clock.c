@@ -1,4 +1,4 @@
-#include "pm/runtime/clock.h"
+#include "pm/base/clock.h"
 
 #include "pm/base/error.h"
 
