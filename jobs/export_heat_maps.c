@@ -122,8 +122,7 @@ bool export_heat_maps(struct export *x, struct pm_error *err)
     bool ok = export_heat_begin(&w.heat, x, err);
     if (ok) {
         json_t *settings = export_heat_describe(&w.heat);
-        ok = pm_agree(MPI_COMM_WORLD,
-                      x->rank > 0 || export_claim_folder(x, "heat-maps", settings, err), err);
+        ok = export_claim_folder(x, "heat-maps", settings, err);
         json_decref(settings);
     }
     ok = ok && pm_agree(MPI_COMM_WORLD, export_each_picture(x, write_picture, &w, err), err);

@@ -284,8 +284,7 @@ bool export_masks(struct export *x, struct pm_error *err)
     bool ok = export_heat_begin(&w.heat, x, err);
     if (ok) {
         json_t *settings = settings_of(&w);
-        ok = pm_agree(MPI_COMM_WORLD, x->rank > 0 || export_claim_folder(x, "masks", settings, err),
-                      err);
+        ok = export_claim_folder(x, "masks", settings, err);
         json_decref(settings);
     }
     if (ok) {

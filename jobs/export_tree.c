@@ -131,8 +131,8 @@ static char *describe(const struct export *x, const char *format, const json_t *
 }
 
 /* Pictures of another export in the folder would be taken for this one's. */
-bool export_claim_folder(const struct export *x, const char *format, const json_t *settings,
-                         struct pm_error *err)
+static bool claim(const struct export *x, const char *format, const json_t *settings,
+                  struct pm_error *err)
 {
     char path[PATH_MAX], *wanted = describe(x, format, settings, err), *text = NULL;
     if (!wanted) return false;
@@ -153,6 +153,12 @@ bool export_claim_folder(const struct export *x, const char *format, const json_
     free(text);
     free(wanted);
     return ok;
+}
+
+bool export_claim_folder(const struct export *x, const char *format, const json_t *settings,
+                         struct pm_error *err)
+{
+    return pm_agree(MPI_COMM_WORLD, x->rank > 0 || claim(x, format, settings, err), err);
 }
 
 static int by_place(const void *a, const void *b)
@@ -231,8 +237,8 @@ bool export_tree_begin(struct export_tree *tree, const struct export *x, const c
                        export_place_of *place_of, bool shares, struct pm_error *err)
 {
     *tree = (struct export_tree){0};
-    bool ok = x->rank > 0 || (export_claim_folder(x, format, NULL, err) &&
-                              list_edits(tree, x, place_of, shares, err));
+    PM_TRY(export_claim_folder(x, format, NULL, err));
+    bool ok = x->rank > 0 || list_edits(tree, x, place_of, shares, err);
     if (!pm_agree(MPI_COMM_WORLD, ok, err)) {
         free(tree->places);
         return false;

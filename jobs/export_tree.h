@@ -44,7 +44,7 @@ void export_edit_free(struct export_edit *e);
 typedef bool export_place_of(char path[PATH_MAX], const struct export_edit *e,
                              struct pm_error *err);
 
-/** Refuse a folder that another store, or the same otherwise, was exported to. One rank only.
+/** Refuse a folder that another store, or the same otherwise, was exported to. Collective.
  *  @param settings  of the format, borrowed; or NULL */
 PM_MUST_CHECK bool export_claim_folder(const struct export *x, const char *format,
                                        const json_t *settings, struct pm_error *err);
@@ -56,7 +56,7 @@ PM_MUST_CHECK bool export_tree_begin(struct export_tree *tree, const struct expo
                                      const char *format, export_place_of *place_of, bool shares,
                                      struct pm_error *err);
 
-/** Write a picture unless it is there. @param path  below the folder */
+/** Write a picture, in place of what is there. @param path  below the folder */
 PM_MUST_CHECK bool export_write_picture(struct export *x, const struct pm_image *image,
                                         const char *path, enum export_pictures pictures,
                                         struct pm_error *err);

@@ -39,7 +39,7 @@ static size_t tiles(size_t side)
 /* Transformed inputs, and in each thread filters of a cut and products of some columns. */
 static size_t winograd_floats(const struct pm_conv *conv, size_t all, size_t threads)
 {
-    size_t tiles = winograd_chunk_tiles(all), in = conv->in;
+    size_t tiles = winograd_chunk_tiles(all, WINOGRAD_MOST_TILES), in = conv->in;
     size_t wide = (conv->out + QUERIES - 1) / QUERIES * QUERIES;
     size_t columns = smaller(wide, WINOGRAD_MOST_COLUMNS);
     size_t skews = WINOGRAD_SKEW * (in / WINOGRAD_CUT + 1 + threads * (columns / PM_PANEL + 1));
@@ -60,8 +60,8 @@ static size_t winograd_backward_floats(const struct pm_conv *conv, size_t all, s
 /* Tiles of F(2x2), rounded, and in each thread products of a group of columns. */
 static size_t small_winograd_floats(const struct pm_conv *conv, size_t all, size_t threads)
 {
-    size_t chunks = (all + SMALL_WINOGRAD_MOST_TILES - 1) / SMALL_WINOGRAD_MOST_TILES;
-    size_t tiles = (all + chunks - 1) / chunks, groups = (conv->out + PM_PANEL - 1) / PM_PANEL;
+    size_t tiles = winograd_chunk_tiles(all, SMALL_WINOGRAD_MOST_TILES),
+           groups = (conv->out + PM_PANEL - 1) / PM_PANEL;
     return SMALL_WINOGRAD_POSITIONS *
                (tiles * (conv->in + 1) / 2 + LINE +
                 smaller(threads, groups) * (tiles * QUERIES + WINOGRAD_SKEW)) +

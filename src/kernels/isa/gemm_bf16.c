@@ -45,6 +45,17 @@ static void (*const tiles[TILE_ROWS + 1])(float *, const uint16_t *, size_t, con
                                           size_t, size_t, bool,
                                           size_t) = {EACH_TILE_ROWS(PRODUCT_ENTRY)};
 
+void pm_rows_bf16(float *c, const uint16_t *a, size_t a_stride, const uint16_t *b,
+                  size_t panel_step, size_t pairs, bool goes_on, size_t rows, size_t columns)
+{
+    size_t tile_count = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t i = 0; i < tile_count; i++) {
+        size_t from = rows * i / tile_count, to = rows * (i + 1) / tile_count;
+        tiles[to - from](c + from * WIDTH, a + from * a_stride, a_stride, b, panel_step, pairs,
+                         goes_on, (columns + LANES - 1) / LANES);
+    }
+}
+
 /** rounded[rows, 2 pairs] */
 static void round_rows(uint16_t *rounded, const struct product *p, size_t row, size_t rows)
 {
@@ -63,19 +74,13 @@ static void run_group(const struct product *p, const uint16_t *rounded, size_t r
                       size_t column)
 {
     static const struct pm_epilogue none = {.activation = PM_IDENTITY};
-    size_t columns = smaller(WIDTH, p->n - column), panels = (columns + LANES - 1) / LANES;
-    size_t stride = PAIR * p->pairs, panel_step = p->pairs * PAIR * LANES;
-    size_t tile_count = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    size_t columns = smaller(WIDTH, p->n - column), stride = PAIR * p->pairs;
+    size_t panel_step = p->pairs * PAIR * LANES;
     const uint16_t *b = p->b + column / LANES * panel_step;
     float sums[MOST_ROWS * WIDTH];
-    for (size_t k = 0; k < p->pairs; k += K_BLOCK) {
-        size_t cut = smaller(K_BLOCK, p->pairs - k);
-        for (size_t i = 0; i < tile_count; i++) {
-            size_t from = rows * i / tile_count, to = rows * (i + 1) / tile_count;
-            tiles[to - from](sums + from * WIDTH, rounded + from * stride + PAIR * k, stride,
-                             b + k * PAIR * LANES, panel_step, cut, k > 0, panels);
-        }
-    }
+    for (size_t k = 0; k < p->pairs; k += K_BLOCK)
+        pm_rows_bf16(sums, rounded + PAIR * k, stride, b + k * PAIR * LANES, panel_step,
+                     smaller(K_BLOCK, p->pairs - k), k > 0, rows, columns);
     finish_rows(p->c + row * p->c_stride + column, p->c_stride, sums, WIDTH, rows, columns,
                 p->epilogue ? p->epilogue : &none, row, column);
 }

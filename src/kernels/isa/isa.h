@@ -42,6 +42,7 @@ PM_EACH_KERNEL(PM_DECLARE_KERNEL)
 #define pm_gemm_bf16 PM_ISA_NAME(gemm_bf16)
 #define pm_gemm_serial PM_ISA_NAME(gemm_serial)
 #define pm_gemm_bf16_serial PM_ISA_NAME(gemm_bf16_serial)
+#define pm_rows_bf16 PM_ISA_NAME(rows_bf16)
 #define pm_conv_bf16 PM_ISA_NAME(conv_bf16)
 #define pm_gemm_turned PM_ISA_NAME(gemm_turned)
 #define pm_gemm_rows PM_ISA_NAME(gemm_rows)
@@ -56,6 +57,12 @@ __typeof__(*((struct pm_kernels *)0)->gemm) pm_gemm_serial;
 void pm_gemm_bf16_serial(float *c, size_t c_stride, const float *a, size_t a_stride,
                          const uint16_t *packed_b, size_t m, size_t n, size_t k,
                          const struct pm_epilogue *epilogue, uint16_t *rounded);
+
+/** Sums alone, of one group of panels: c[rows, width of a group] (+)= a b, for @p pairs pairs of k.
+ *  @param a  [rows, a_stride], rounded  @param panel_step  numbers from panel to panel of b
+ *  @param goes_on  from what is in c, else from zeros  @param columns  of the group that are wanted */
+void pm_rows_bf16(float *c, const uint16_t *a, size_t a_stride, const uint16_t *b,
+                  size_t panel_step, size_t pairs, bool goes_on, size_t rows, size_t columns);
 
 /** gemm of a b[k, n] that is not packed. Its rows are read in whole vectors of 16 floats: b_stride
  *  is n rounded up to 16, or more. */

@@ -9,27 +9,15 @@
 #include "isa.h"
 #include "tile.h"
 #include "winograd_sides.h"
+#include "winograd_tiles.h"
 
 #include <omp.h>
-#include <string.h>
 
 enum {
     CUT = WINOGRAD_CUT,
     SKEW = WINOGRAD_SKEW,
     WIDTH = TILE_PANELS * LANES,                 /* columns of a group */
     MOST_GROUPS = WINOGRAD_MOST_COLUMNS / WIDTH, /* that go over the inputs together */
-};
-
-/** One call. */
-struct task {
-    float *out;
-    const float *x;
-    const struct pm_conv *conv;
-    const float *bias, *residual; /* or NULL */
-    size_t bias_stride;           /* from sample to sample */
-    size_t pixels;                /* of a sample */
-    struct winograd_plane plane;
-    const float *zeros; /* [C] */
 };
 
 /** Tiles [first, first + count) of all samples. The 36 matrices of a cut lie SKEW apart. */
@@ -49,13 +37,11 @@ struct workplace {
     float *products; /* [MOST_GROUPS][36][count][WIDTH] */
 };
 
-static void tile_in(const struct chunk *chunk, size_t i, const struct task *t)
+static void tile_in(const struct chunk *chunk, size_t i, const struct winograd_task *t)
 {
-    const struct winograd_plane *p = &t->plane;
-    size_t channels = t->conv->in, all = chunk->first + i;
-    const float *x = t->x + all / p->tiles * t->pixels * channels;
+    size_t channels = t->conv->in;
     const float *pixels[WINOGRAD_POSITIONS];
-    winograd_pixels(pixels, x, p, all % p->tiles, channels, t->zeros);
+    winograd_inputs(pixels, WINOGRAD_IN, WINOGRAD_OUT, t, chunk->first + i);
     for (size_t c = 0; c < channels; c += LANES) {
         size_t n = smaller(LANES, channels - c), from = c / CUT * CUT;
         size_t cut = smaller(CUT, channels - from), step = chunk->count * cut + SKEW;
@@ -80,19 +66,11 @@ static void tile_in(const struct chunk *chunk, size_t i, const struct task *t)
     }
 }
 
-/** Column group @p group of tile @p i of the chunk, from products[36][count][width]. */
-static void tile_out(const struct task *t, const struct chunk *chunk, const float *products,
-                     size_t i, size_t column, size_t columns, size_t width)
+/** Columns [column, column + columns) of tile @p i of the chunk, from products[36][count][width]. */
+static void tile_out(const struct winograd_task *t, const struct chunk *chunk,
+                     const float *products, size_t i, size_t column, size_t columns, size_t width)
 {
-    const struct winograd_plane *p = &t->plane;
-    size_t all = chunk->first + i, sample = all / p->tiles, tile = all % p->tiles;
-    size_t top = tile / p->tiles_across * WINOGRAD_OUT;
-    size_t left = tile % p->tiles_across * WINOGRAD_OUT;
-    size_t rows = smaller(WINOGRAD_OUT, p->height - top);
-    size_t across = smaller(WINOGRAD_OUT, p->width - left), outs = t->conv->out;
-    const float *bias = t->bias ? t->bias + sample * t->bias_stride + column : NULL;
     for (size_t c = 0; c < columns; c += LANES) {
-        size_t n = smaller(LANES, columns - c);
         struct lanes half[WINOGRAD_OUT * WINOGRAD_IN], y[WINOGRAD_OUT * WINOGRAD_OUT];
         for (size_t j = 0; j < WINOGRAD_IN; j++) {
             struct lanes row[WINOGRAD_IN];
@@ -106,16 +84,8 @@ static void tile_out(const struct task *t, const struct chunk *chunk, const floa
         }
         for (size_t j = 0; j < WINOGRAD_OUT; j++)
             transform_out(y + j, WINOGRAD_OUT, half + j * WINOGRAD_IN);
-        struct lanes shift = bias ? lanes_load_up_to(bias + c, n) : lanes_set(0.0f);
-        for (size_t j = 0; j < rows; j++) {
-            for (size_t k = 0; k < across; k++) {
-                size_t pixel = sample * t->pixels + (top + j) * p->width + left + k;
-                size_t at = pixel * outs + column + c;
-                struct lanes sum = lanes_add(y[j * WINOGRAD_OUT + k], shift);
-                if (t->residual) sum = lanes_add(sum, lanes_load_up_to(t->residual + at, n));
-                lanes_store_up_to(t->out + at, sum, n);
-            }
-        }
+        winograd_store(t, chunk->first + i, column + c, smaller(LANES, columns - c), y,
+                       WINOGRAD_OUT);
     }
 }
 
@@ -152,7 +122,7 @@ static void multiply(float *products, const struct chunk *chunk, const float *fi
 }
 
 /** Groups of columns [group, end) of a chunk. */
-static void convolve_groups(const struct task *t, const struct chunk *chunk, size_t group,
+static void convolve_groups(const struct winograd_task *t, const struct chunk *chunk, size_t group,
                             size_t end, const struct workplace *w)
 {
     size_t in = t->conv->in, outs = t->conv->out;
@@ -180,18 +150,9 @@ void pm_conv_winograd(float *out, const float *x, const struct pm_conv *conv, co
                       size_t width, struct pm_arena *scratch)
 {
     size_t in = conv->in, groups = (conv->out + WIDTH - 1) / WIDTH;
-    float *zeros = pm_arena_floats(scratch, in);
-    memset(zeros, 0, in * sizeof *zeros);
-    struct task t = {.out = out,
-                     .x = x,
-                     .conv = conv,
-                     .bias = bias,
-                     .bias_stride = bias_stride,
-                     .residual = residual,
-                     .pixels = height * width,
-                     .plane = winograd_plane_make(height, width),
-                     .zeros = zeros};
-    size_t all = batch * t.plane.tiles, most = winograd_chunk_tiles(all);
+    struct winograd_task t = winograd_task_make(out, x, conv, bias, bias_stride, residual, height,
+                                                width, WINOGRAD_OUT, scratch);
+    size_t all = batch * t.plane.tiles, most = winograd_chunk_tiles(all, WINOGRAD_MOST_TILES);
     size_t chunks = (all + most - 1) / most;
     float *inputs =
         pm_arena_floats(scratch, WINOGRAD_POSITIONS * (most * in + (in + CUT - 1) / CUT * SKEW));

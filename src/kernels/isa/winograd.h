@@ -28,10 +28,10 @@ enum {
     WINOGRAD_SKEW = 16 /* floats that keep the 36 matrices out of each other's cache sets */
 };
 
-/** Tiles of the largest of the chunks into which they are cut evenly. */
-static inline size_t winograd_chunk_tiles(size_t all)
+/** Tiles of the largest of the chunks of at most so many into which all are cut evenly. */
+static inline size_t winograd_chunk_tiles(size_t all, size_t most)
 {
-    size_t chunks = (all + WINOGRAD_MOST_TILES - 1) / WINOGRAD_MOST_TILES;
+    size_t chunks = (all + most - 1) / most;
     return (all + chunks - 1) / chunks;
 }
 
@@ -43,7 +43,7 @@ static inline size_t winograd_tiles(size_t height, size_t width)
 /** Is it the faster way for an image of this size? Whatever the batch: it decides the bits. */
 static inline bool winograd_pays(size_t height, size_t width)
 {
-    /* Half of what is computed is wanted, and the weights, four times as many, are used. */
+    /* Half of what is computed is wanted, and filters are used that are dear to transform. */
     return height * width >= 8 * winograd_tiles(height, width) &&
            height * width >= WINOGRAD_LEAST_PIXELS;
 }

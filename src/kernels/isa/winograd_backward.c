@@ -4,6 +4,7 @@
 #include "isa.h"
 #include "winograd.h"
 #include "winograd_sides.h"
+#include "winograd_tiles.h"
 
 #include <string.h>
 
@@ -60,14 +61,8 @@ static void tile_grad_out(float *m, size_t m_stride, const float *grad_out,
                           const struct winograd_plane *p, size_t tile, size_t channels,
                           const float *zeros)
 {
-    size_t top = tile / p->tiles_across * WINOGRAD_OUT;
-    size_t left = tile % p->tiles_across * WINOGRAD_OUT;
     const float *pixels[WINOGRAD_OUT * WINOGRAD_OUT];
-    for (size_t i = 0; i < WINOGRAD_OUT * WINOGRAD_OUT; i++) {
-        size_t row = top + i / WINOGRAD_OUT, column = left + i % WINOGRAD_OUT;
-        bool inside = row < p->height && column < p->width;
-        pixels[i] = inside ? grad_out + (row * p->width + column) * channels : zeros;
-    }
+    winograd_pixels(pixels, WINOGRAD_OUT, 0, WINOGRAD_OUT, grad_out, p, tile, channels, zeros);
     for (size_t c = 0; c < channels; c += LANES) {
         size_t n = smaller(LANES, channels - c);
         struct lanes half[WINOGRAD_OUT * WINOGRAD_IN];
@@ -163,7 +158,7 @@ void pm_conv_winograd_backward(float *grad_x, const float *grad_out, const struc
                                size_t batch, size_t height, size_t width, struct pm_arena *scratch)
 {
     size_t in = conv->in, outs = conv->out, pixels = height * width;
-    struct winograd_plane p = winograd_plane_make(height, width);
+    struct winograd_plane p = winograd_plane_make(height, width, WINOGRAD_OUT);
     /* A chunk is whole rows of tiles, so that neighbours to the side meet in it. */
     size_t tile_rows = p.tiles / p.tiles_across, all = batch * tile_rows;
     size_t tiles = CHUNK_FLOATS / (WINOGRAD_POSITIONS * (in + outs));

@@ -6,19 +6,6 @@
 #include "simd.h"
 #include "winograd.h"
 
-struct winograd_plane {
-    size_t height, width, tiles_across, tiles; /* of a sample */
-};
-
-static inline struct winograd_plane winograd_plane_make(size_t height, size_t width)
-{
-    size_t across = (width + WINOGRAD_OUT - 1) / WINOGRAD_OUT;
-    return (struct winograd_plane){.height = height,
-                                   .width = width,
-                                   .tiles_across = across,
-                                   .tiles = winograd_tiles(height, width)};
-}
-
 /** One side of Bᵀ d B: six values at distance @p step. */
 ALWAYS_INLINE void transform_in(struct lanes *to, size_t step, const struct lanes d[WINOGRAD_IN])
 {
@@ -51,20 +38,6 @@ ALWAYS_INLINE void transform_out(struct lanes *to, size_t step, const struct lan
     to[step] = lanes_fma(b, odd_b, lanes_mul(a, odd_a));
     to[2 * step] = lanes_fma(b2, even_b, lanes_mul(a2, even_a));
     to[3 * step] = lanes_fma(b3, odd_b, lanes_fma(a3, odd_a, m[5]));
-}
-
-/** Where a tile's 6x6 pixels lie. @param x  one sample  @param zeros  [C]: what lies outside it */
-ALWAYS_INLINE void winograd_pixels(const float *pixels[WINOGRAD_POSITIONS], const float *x,
-                                   const struct winograd_plane *p, size_t tile, size_t channels,
-                                   const float *zeros)
-{
-    size_t top = tile / p->tiles_across * WINOGRAD_OUT;
-    size_t left = tile % p->tiles_across * WINOGRAD_OUT;
-    for (size_t i = 0; i < WINOGRAD_POSITIONS; i++) {
-        size_t row = top + i / WINOGRAD_IN, column = left + i % WINOGRAD_IN; /* 1 too many: pad */
-        bool inside = row >= 1 && row <= p->height && column >= 1 && column <= p->width;
-        pixels[i] = inside ? x + ((row - 1) * p->width + column - 1) * channels : zeros;
-    }
 }
 
 /** One side of G g Gᵀ: three values to six. */
