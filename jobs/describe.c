@@ -43,9 +43,8 @@ static void append_blend(char text[DESCRIBE_BYTES], const struct pm_word_list *s
 
 void describe_target(char text[DESCRIBE_BYTES], const struct pm_target_recipe *target)
 {
-    static const char *const edits[] = {"replace", "refine", "reweight"};
     text[0] = '\0';
-    append(text, "%s · cross ", edits[target->edit]);
+    append(text, "%s · cross ", pm_edit_name(target->edit));
     append_window(text, target->cross);
     for (size_t i = 0; i < target->cross_words.count; i++) {
         append(text, ", %s ", target->cross_words.words[i]);

@@ -164,9 +164,8 @@ static bool begin_sheet(struct drawing *x, struct pm_error *err)
         width = width * SHEET_TILE_MAX / side;
         height = height * SHEET_TILE_MAX / side;
     }
-    const char *slash = strrchr(x->export->options->store, '/');
     snprintf(title, sizeof title, "%.160s: edits %zu to %zu of %zu%s",
-             slash ? slash + 1 : x->export->options->store, first + 1, first + count, x->edits,
+             pm_path_name(x->export->options->store), first + 1, first + count, x->edits,
              x->export->shape->originals ? ": original, reconstruction, edit, mask" : "");
     struct pm_sheet_options options = {.title = title,
                                        .count = count,

@@ -6,6 +6,7 @@
 #include "verb_arguments.h"
 #include "verbs.h"
 
+#include "pm/base/path.h"
 #include "pm/data/manifest.h"
 #include "pm/runtime/agree.h"
 #include "pm/runtime/world.h"
@@ -76,8 +77,7 @@ static const struct argp argp = {
 static void manifest_folder(char folder[PATH_MAX], const json_t *config)
 {
     const char *manifest = json_string_value(json_object_get(config, "manifest"));
-    const char *slash = manifest ? strrchr(manifest, '/') : NULL;
-    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - manifest) : 1, slash ? manifest : ".");
+    pm_path_folder(folder, manifest ? manifest : "");
 }
 
 /* This rank's share of the items, one in so many. */

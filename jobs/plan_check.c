@@ -3,6 +3,7 @@
 #include "run_image.h"
 
 #include "pm/base/grow.h"
+#include "pm/base/path.h"
 #include "pm/data/mask.h"
 #include "pm/edit/explain.h"
 #include "pm/edit/idle.h"
@@ -121,7 +122,7 @@ static void check_mask(struct plan_check *c, const struct run_plan *plan,
     const struct pm_edit_settings *s = plan->settings;
     const struct pm_image_recipe *image = &line->recipe.image;
     const json_t *mask = json_object_get(line->recipe.json, "mask");
-    const char *manifest = plan->manifest.path, *slash = strrchr(manifest, '/');
+    char folder[PATH_MAX];
     size_t factor = s->model->vae.factor;
     size_t height = s->latent_height * factor, width = s->latent_width * factor;
     struct pm_image_fit fit = run_image_fit(image);
@@ -135,14 +136,13 @@ static void check_mask(struct plan_check *c, const struct run_plan *plan,
     if (is_known) return;
     make_pixels(c, s);
     c->pictures++;
-    char *folder = slash ? text_of("%.*s", (int)(slash - manifest), manifest) : text_of(".");
+    pm_path_folder(folder, plan->manifest.path);
     if (pm_mask_load_fitted(c->pixels, height, width, mask, folder, &fit, line->place, &err)) {
         judge_mask(c, line, c->pixels, height * width);
     } else {
         add(c, line, text_of("%s", err.message));
         c->bad_pictures++;
     }
-    free(folder);
 }
 
 /* What is wrong beside what the plan says already. */

@@ -297,7 +297,6 @@ static void print_mask(const struct pm_prepared_target *prepared, const struct p
 static void show_target(const struct run_plan_line *line, size_t i,
                         const struct pm_edit_settings *s)
 {
-    static const char *const edits[] = {"replace", "refine", "reweight"};
     const struct pm_target_recipe *target = &line->recipe.targets[i];
     const struct pm_prepared_target *prepared = &line->prepared.targets[i];
     struct origin origins[PM_TOKENS];
@@ -311,7 +310,7 @@ static void show_target(const struct run_plan_line *line, size_t i,
     add_columns(d, origins);
     for (size_t c = 0; c < d->count; c++) fill_column(&d->columns[c], d);
     printf("  targets[%zu], %s; tokens: %zu of the source, %zu of the target\n", i,
-           edits[target->edit], d->source->count, d->target->count);
+           pm_edit_name(target->edit), d->source->count, d->target->count);
     print_columns(d);
     print_cross(target, prepared, s->schedule->evaluations);
     printf("    self-attention   the source's ");

@@ -1,6 +1,8 @@
 /* A config's paths, which are relative to its folder; a flag's, to the one that the user is in. */
 #include "config_impl.h"
 
+#include "pm/base/path.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -42,9 +44,7 @@ bool pm_config_real_folder(char folder[PATH_MAX], const char *path, struct pm_er
 bool pm_config_root_paths(json_t *json, const char *config_path, struct pm_error *err)
 {
     char folder[PATH_MAX], given[PATH_MAX];
-    const char *slash = strrchr(config_path, '/');
-    snprintf(given, sizeof given, "%.*s", slash ? (int)(slash - config_path + 1) : 1,
-             slash ? config_path : ".");
+    pm_path_folder(given, config_path);
     PM_TRY(pm_config_real_folder(folder, given, err));
     for (size_t i = 0; path_keys[i]; i++) pm_config_root_path(json, path_keys[i], folder);
     pm_config_root_path(json_object_get(json, "store"), "path", folder);

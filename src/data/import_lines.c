@@ -37,9 +37,3 @@ void pm_import_number(char id[PM_IMPORT_ID_BYTES], size_t index)
 {
     snprintf(id, PM_IMPORT_ID_BYTES, "%07zu", index);
 }
-
-const char *pm_import_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}

@@ -15,7 +15,4 @@ PM_MUST_CHECK bool pm_import_text(const char **out, const json_t *object, const 
 /** The number @p index as an id: "0000017". */
 enum { PM_IMPORT_ID_BYTES = 24 };
 void pm_import_number(char id[PM_IMPORT_ID_BYTES], size_t index);
-
-/** The last part of a path, for messages. */
-const char *pm_import_name(const char *path);
 #endif

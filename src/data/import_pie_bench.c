@@ -1,5 +1,6 @@
 #include "import_lines.h"
 
+#include "pm/base/path.h"
 #include "pm/data/mask.h"
 
 #include <stdlib.h>
@@ -136,7 +137,7 @@ bool pm_import_pie_bench(struct pm_import_result *result, FILE *out, const char 
                          const struct pm_import_options *options, struct pm_error *err)
 {
     json_t *file, *entry;
-    const char *id, *name = pm_import_name(path);
+    const char *id, *name = pm_path_name(path);
     *result = (struct pm_import_result){0};
     PM_TRY(pm_json_load(&file, path, FILE_MAX_BYTES, err));
     bool ok = (json_is_object(file) && json_object_size(file) > 0) ||

@@ -1,4 +1,5 @@
 #include "pm/data/manifest.h"
+#include "pm/base/path.h"
 
 #include "pm/base/open_file.h"
 
@@ -65,8 +66,7 @@ bool pm_manifest_open(struct pm_manifest *out, const char *path, struct pm_error
 {
     *out = (struct pm_manifest){.path = strdup(path)};
     if (!out->path) pm_die("no memory for a path");
-    const char *slash = strrchr(out->path, '/');
-    out->name = slash ? slash + 1 : out->path;
+    out->name = pm_path_name(out->path);
     bool ok = map_file(out, err);
     if (ok) find_lines(out);
     if (ok && out->count == 0) ok = pm_fail(err, PM_E_INPUT, "%s has no edits in it", path);

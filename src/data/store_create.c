@@ -1,5 +1,7 @@
 #include "store_internal.h"
 
+#include "pm/base/path.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -35,9 +37,8 @@ void store_make_uuid(char text[STORE_UUID_BYTES])
 void store_remove_stale(const char *path)
 {
     enum { STALE_SECONDS = 3600 };
-    const char *slash = strrchr(path, '/');
-    const char *base = slash ? slash + 1 : path;
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
+    const char *base = pm_path_name(path);
+    char *folder = base > path ? strndup(path, (size_t)(base - path)) : strdup("./");
     char *prefix;
     if (!folder || asprintf(&prefix, "%s.tmp-", base) < 0) pm_die("no memory to create %s", path);
     DIR *dir = opendir(folder);

@@ -2,6 +2,8 @@
 
 #include "pm/base/log.h"
 
+#include "pm/base/path.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +23,7 @@ bool store_shards_begin(struct pm_store *store, const char *uuid, const size_t *
 {
     char prefix[PREFIX_BYTES];
     size_t count = store->shape.shards;
-    const char *slash = strrchr(store->path, '/'), *name = slash ? slash + 1 : store->path;
+    const char *name = pm_path_name(store->path);
     if (snprintf(prefix, sizeof prefix, "%s.shard-", name) >= PREFIX_BYTES)
         return pm_fail(err, PM_E_INPUT, "%s: the name is too long for the shards to have it too",
                        store->path);

@@ -43,6 +43,11 @@ static const char *const noise_names[] = {"torch", "counter", NULL};
 static const char *const edit_names[] = {"replace", "refine", "reweight", NULL};
 static const char *const mapper_names[] = {"corrected", "reference", NULL};
 
+const char *pm_edit_name(enum pm_edit edit)
+{
+    return edit_names[edit];
+}
+
 static bool is_one_of(const char *key, const char *const *keys)
 {
     while (*keys && strcmp(*keys, key) != 0) keys++;

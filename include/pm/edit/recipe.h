@@ -105,6 +105,9 @@ PM_MUST_CHECK bool pm_recipe_read(struct pm_recipe *out, json_t *json, const cha
                                   struct pm_error *err);
 void pm_recipe_free(struct pm_recipe *recipe);
 
+/** As it is written in a manifest: "replace". */
+const char *pm_edit_name(enum pm_edit edit);
+
 /** The line's own guidance scale, or the run's @p usual one. */
 float pm_recipe_guidance_scale(const struct pm_recipe *recipe, float usual);
 
