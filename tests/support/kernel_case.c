@@ -2,6 +2,8 @@
 
 #include "test.h"
 
+#include "pm/kernels/bf16.h"
+
 #include "pm/base/error.h"
 
 #include <math.h>
@@ -27,6 +29,13 @@ float *guarded_random(size_t n, unsigned seed)
     return x;
 }
 
+float *guarded_rounded(size_t n, unsigned seed)
+{
+    float *x = guarded_random(n, seed);
+    for (size_t i = 0; i < n; i++) x[i] = pm_from_bf16(pm_to_bf16(x[i]));
+    return x;
+}
+
 void guarded_free(float *x, size_t n)
 {
     for (size_t i = 0; i < GUARD; i++) {
@@ -46,7 +55,7 @@ const struct pm_kernels *isa_number(size_t i)
     return NULL;
 }
 
-static void check(const struct kernel_case *c, bool is_bf16)
+void check_precision_on_every_isa(const struct kernel_case *c, enum pm_precision precision)
 {
     struct pm_arena scratch;
     pm_arena_init(&scratch, SCRATCH_BYTES);
@@ -65,7 +74,7 @@ static void check(const struct kernel_case *c, bool is_bf16)
                      c->bound);
         if (memcmp(one, two, c->n * sizeof *one) != 0)
             fail_msg("%s: two threads give other bits than one", kernels->isa);
-        bool is_native = is_bf16 && strcmp(kernels->isa, "avx512bf16") == 0;
+        bool is_native = precision == PM_BF16 && pm_kernels_have_bf16(kernels);
         if (fused && !is_native && memcmp(one, fused, c->n * sizeof *one) != 0)
             fail_msg("%s gives other bits than the set before it", kernels->isa);
         guarded_free(two, c->n);
@@ -79,10 +88,5 @@ static void check(const struct kernel_case *c, bool is_bf16)
 
 void check_on_every_isa(const struct kernel_case *c)
 {
-    check(c, false);
-}
-
-void check_bf16_on_every_isa(const struct kernel_case *c)
-{
-    check(c, true);
+    check_precision_on_every_isa(c, PM_FP32);
 }

@@ -8,6 +8,8 @@
 float *guarded_floats(size_t n);
 /** The same, filled from @p seed. */
 float *guarded_random(size_t n, unsigned seed);
+/** The same, of numbers that bfloat16 has. */
+float *guarded_rounded(size_t n, unsigned seed);
 /** The NaNs around must be there still. */
 void guarded_free(float *x, size_t n);
 
@@ -26,8 +28,8 @@ struct kernel_case {
  *  from all sets that have fused multiply-adds. Fails the running test otherwise. */
 void check_on_every_isa(const struct kernel_case *c);
 
-/** The same of bfloat16, which avx512bf16 rounds otherwise than the others. */
-void check_bf16_on_every_isa(const struct kernel_case *c);
+/** The same at a precision: bfloat16's bits may be others on avx512bf16, which has products of its own. */
+void check_precision_on_every_isa(const struct kernel_case *c, enum pm_precision precision);
 
 /** The kernel sets that this CPU runs. @param i  from 0 @return NULL after the last */
 const struct pm_kernels *isa_number(size_t i);

@@ -2,10 +2,14 @@
 #include "plain_kernels.h"
 #include "test.h"
 
+#include "pm/kernels/bf16.h"
+
 #include <math.h>
 #include <string.h>
 
 static const double BOUND = 2e-6;
+/* Rounded: probabilities on their way to the values. */
+static const double BF16_BOUND = 8e-3;
 
 /** Buffers of one case; q, k and v with gaps after each token when gap > 0. */
 struct task {
@@ -47,6 +51,19 @@ static struct task make_task(size_t batch, size_t heads, size_t head_size, size_
     set_gaps(t.k, batch * keys, width, gap);
     set_gaps(t.v, batch * keys, width, gap);
     t.probs = guarded_floats(t.probs_floats);
+    plain_attention_probs(t.probs, t.q, t.k, &t.shape);
+    return t;
+}
+
+/** The same in bfloat16, of inputs that it has. */
+static struct task make_bf16_task(size_t batch, size_t heads, size_t head_size, size_t queries,
+                                  size_t keys)
+{
+    struct task t = make_task(batch, heads, head_size, queries, keys, false, 0);
+    for (size_t i = 0; i < t.q_floats; i++) t.q[i] = pm_from_bf16(pm_to_bf16(t.q[i]));
+    for (size_t i = 0; i < t.kv_floats; i++) t.k[i] = pm_from_bf16(pm_to_bf16(t.k[i]));
+    for (size_t i = 0; i < t.kv_floats; i++) t.v[i] = pm_from_bf16(pm_to_bf16(t.v[i]));
+    t.shape.precision = PM_BF16;
     plain_attention_probs(t.probs, t.q, t.k, &t.shape);
     return t;
 }
@@ -113,9 +130,14 @@ static void check_task(struct task t)
     struct pm_attention_shape dense = t.shape;
     dense.out_stride = t.width;
     plain_attention_apply(expected, t.probs, t.v, &dense);
-    check_on_every_isa(&(struct kernel_case){run_probs, &t, t.probs_floats, t.probs, BOUND});
-    check_on_every_isa(&(struct kernel_case){run_apply, &t, floats, expected, BOUND});
-    check_on_every_isa(&(struct kernel_case){run_fused, &t, floats, expected, BOUND});
+    enum pm_precision precision = t.shape.precision;
+    double bound = precision == PM_BF16 ? BF16_BOUND : BOUND;
+    check_precision_on_every_isa(
+        &(struct kernel_case){run_probs, &t, t.probs_floats, t.probs, BOUND}, precision);
+    check_precision_on_every_isa(&(struct kernel_case){run_apply, &t, floats, expected, bound},
+                                 precision);
+    check_precision_on_every_isa(&(struct kernel_case){run_fused, &t, floats, expected, bound},
+                                 precision);
     guarded_free(expected, floats);
     free_task(&t);
 }
@@ -142,6 +164,16 @@ static void any_number_of_queries_and_keys_agrees_with_the_plain_kernel(void **s
     check_task(make_task(2, 1, 8, 18, 3 * PM_ATTENTION_KEY_BLOCK + 5, false, 0));
     check_task(make_task(1, 1, 8, 1100, 1100, true, 0));
     check_task(make_task(4, 2, 32, 64, 256, false, 1));
+}
+
+static void in_bf16_it_agrees_within_its_rounding(void **state)
+{
+    (void)state;
+    check_task(make_bf16_task(2, 3, 40, 50, 77));
+    check_task(make_bf16_task(1, 2, 33, 37, 37));
+    check_task(make_bf16_task(1, 1, 1, 3, 1));
+    check_task(make_bf16_task(2, 2, 160, 16, 65));
+    check_task(make_bf16_task(1, 1, 8, 33, PM_ATTENTION_KEY_BLOCK + 3));
 }
 
 static void causal_queries_see_no_later_key(void **state)
@@ -214,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_head_size_agrees_with_the_plain_kernel),
         cmocka_unit_test(any_number_of_queries_and_keys_agrees_with_the_plain_kernel),
+        cmocka_unit_test(in_bf16_it_agrees_within_its_rounding),
         cmocka_unit_test(causal_queries_see_no_later_key),
         cmocka_unit_test(every_row_sums_to_one_even_for_huge_logits),
         cmocka_unit_test(a_sample_has_the_same_bits_whatever_the_batch),

@@ -7,6 +7,8 @@
 #include <string.h>
 
 static const double DIRECT_BOUND = 2e-6;
+/* What F(2x2) rounds are sums of four numbers, and of nine; 3.8e-3 at 320 channels. */
+static const double BF16_WINOGRAD_BOUND = 6e-3;
 static const double WINOGRAD_BOUND = 1e-5; /* 1.4e-6 at 256 channels; few channels show more */
 
 struct convolution {
@@ -38,19 +40,22 @@ static size_t output_floats(const struct sizes *s)
            ((s->width + pads - s->kernel) / s->stride + 1) * s->out;
 }
 
-static void check_convolution(const struct sizes *s, unsigned extras, double bound)
+/* With inputs that bfloat16 has, where that is the precision. */
+static void check_convolution_at(const struct sizes *s, enum pm_precision precision,
+                                 unsigned extras, double bound)
 {
+    float *(*random)(size_t, unsigned) = precision == PM_BF16 ? guarded_rounded : guarded_random;
     struct pm_arena memory;
     pm_arena_init(&memory, (size_t)64 << 20);
     size_t in_floats = s->batch * s->height * s->width * s->in, out_floats = output_floats(s);
     size_t weights = s->out * s->in * s->kernel * s->kernel;
-    float *x = guarded_random(in_floats, 1), *weight = guarded_random(weights, 2);
+    float *x = random(in_floats, 1), *weight = random(weights, 2);
     float *bias = guarded_random(s->out, 3), *expected = guarded_floats(out_floats);
     float *sample_bias = guarded_random(s->batch * s->out, 4);
     float *residual = guarded_random(out_floats, 5);
     struct pm_conv conv =
         pm_conv_pack(weight, extras & BIAS ? bias : NULL, s->out, s->in, s->kernel, s->stride,
-                     s->pad_before, s->pad_after, PM_FP32, &memory);
+                     s->pad_before, s->pad_after, precision, &memory);
     struct convolution c = {.conv = &conv,
                             .x = x,
                             .sample_bias = extras & SAMPLE_BIAS ? sample_bias : NULL,
@@ -62,7 +67,8 @@ static void check_convolution(const struct sizes *s, unsigned extras, double bou
                             .in_place = extras & IN_PLACE};
     plain_conv(expected, x, weight, &conv, c.sample_bias, c.residual, s->batch, s->height,
                s->width);
-    check_on_every_isa(&(struct kernel_case){run_convolution, &c, out_floats, expected, bound});
+    check_precision_on_every_isa(
+        &(struct kernel_case){run_convolution, &c, out_floats, expected, bound}, precision);
     guarded_free(x, in_floats);
     guarded_free(weight, weights);
     guarded_free(bias, s->out);
@@ -70,6 +76,11 @@ static void check_convolution(const struct sizes *s, unsigned extras, double bou
     guarded_free(sample_bias, s->batch * s->out);
     guarded_free(residual, out_floats);
     pm_arena_free(&memory);
+}
+
+static void check_convolution(const struct sizes *s, unsigned extras, double bound)
+{
+    check_convolution_at(s, PM_FP32, extras, bound);
 }
 
 static void any_kernel_stride_and_padding_agrees_with_the_plain_kernel(void **state)
@@ -103,6 +114,31 @@ static void winograds_form_agrees_with_the_plain_kernel(void **state)
         check_convolution(&cases[i], BIAS | SAMPLE_BIAS | RESIDUAL, WINOGRAD_BOUND);
         check_convolution(&cases[i], BIAS | IN_PLACE, WINOGRAD_BOUND);
     }
+}
+
+static void in_bf16_patches_agree_with_float32s_of_rounded_numbers(void **state)
+{
+    (void)state;
+    static const struct sizes cases[] = {
+        /* in, out, kernel, stride, pads, batch, height, width */
+        {4, 20, 3, 1, 1, 1, 1, 9, 7},  {5, 3, 3, 1, 1, 1, 2, 1, 1},  {17, 33, 3, 2, 1, 1, 3, 8, 11},
+        {32, 16, 3, 2, 0, 1, 2, 6, 9}, {3, 18, 1, 1, 0, 0, 2, 5, 3}, {40, 70, 1, 1, 0, 0, 1, 9, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_convolution_at(&cases[i], PM_BF16, BIAS | SAMPLE_BIAS | RESIDUAL, DIRECT_BOUND);
+}
+
+static void in_bf16_winograds_form_agrees_within_its_rounding(void **state)
+{
+    (void)state;
+    static const struct sizes cases[] = {
+        {16, 16, 3, 1, 1, 1, 1, 4, 4},   {17, 35, 3, 1, 1, 1, 3, 7, 5},
+        {16, 48, 3, 1, 1, 1, 1, 1, 1},   {40, 21, 3, 1, 1, 1, 2, 13, 11},
+        {64, 64, 3, 1, 1, 1, 1, 32, 30}, {33, 290, 3, 1, 1, 1, 1, 22, 20},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_convolution_at(&cases[i], PM_BF16, BIAS | SAMPLE_BIAS | RESIDUAL,
+                             BF16_WINOGRAD_BOUND);
 }
 
 static void winograds_form_is_for_wide_3x3_alone(void **state)
@@ -172,6 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_kernel_stride_and_padding_agrees_with_the_plain_kernel),
         cmocka_unit_test(winograds_form_agrees_with_the_plain_kernel),
+        cmocka_unit_test(in_bf16_patches_agree_with_float32s_of_rounded_numbers),
+        cmocka_unit_test(in_bf16_winograds_form_agrees_within_its_rounding),
         cmocka_unit_test(winograds_form_is_for_wide_3x3_alone),
         cmocka_unit_test(a_sample_has_the_same_bits_whatever_the_batch),
     };

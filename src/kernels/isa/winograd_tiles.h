@@ -24,15 +24,14 @@ static inline struct winograd_plane winograd_plane_make(size_t height, size_t wi
 /** Where the side x side pixels lie that begin @p pad above and left of a tile's own.
  *  @param x  one sample  @param zeros  [C]: what lies outside it */
 ALWAYS_INLINE void winograd_pixels(const float **pixels, const size_t side, const size_t pad,
-                                   const size_t out, const float *x,
-                                   const struct winograd_plane *p, size_t tile, size_t channels,
-                                   const float *zeros)
+                                   const size_t out, const float *x, const struct winograd_plane *p,
+                                   size_t tile, size_t channels, const float *zeros)
 {
     size_t top = tile / p->tiles_across * out, left = tile % p->tiles_across * out;
     for (size_t i = 0; i < side * side; i++) {
         size_t row = top + i / side, column = left + i % side; /* pad too many */
-        bool inside = row >= pad && row - pad < p->height && column >= pad &&
-                      column - pad < p->width;
+        bool inside =
+            row >= pad && row - pad < p->height && column >= pad && column - pad < p->width;
         pixels[i] = inside ? x + ((row - pad) * p->width + column - pad) * channels : zeros;
     }
 }
@@ -49,9 +48,11 @@ struct winograd_task {
 };
 
 /** @param zeros  [C] from @p scratch, for the caller to keep */
-static inline struct winograd_task winograd_task_make(
-    float *out, const float *x, const struct pm_conv *conv, const float *bias, size_t bias_stride,
-    const float *residual, size_t height, size_t width, size_t side, struct pm_arena *scratch)
+static inline struct winograd_task winograd_task_make(float *out, const float *x,
+                                                      const struct pm_conv *conv, const float *bias,
+                                                      size_t bias_stride, const float *residual,
+                                                      size_t height, size_t width, size_t side,
+                                                      struct pm_arena *scratch)
 {
     float *zeros = pm_arena_floats(scratch, conv->in);
     memset(zeros, 0, conv->in * sizeof *zeros);
@@ -82,9 +83,8 @@ ALWAYS_INLINE void winograd_store(const struct winograd_task *t, size_t tile, si
     size_t sample = tile / p->tiles, place = tile % p->tiles;
     size_t top = place / p->tiles_across * out, left = place % p->tiles_across * out;
     size_t rows = smaller(out, p->height - top), across = smaller(out, p->width - left);
-    struct lanes shift = t->bias
-                             ? lanes_load_up_to(t->bias + sample * t->bias_stride + column, n)
-                             : lanes_set(0.0f);
+    struct lanes shift =
+        t->bias ? lanes_load_up_to(t->bias + sample * t->bias_stride + column, n) : lanes_set(0.0f);
     for (size_t j = 0; j < rows; j++) {
         for (size_t k = 0; k < across; k++) {
             size_t pixel = (sample * p->height + top + j) * p->width + left + k;
