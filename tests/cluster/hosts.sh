@@ -51,19 +51,21 @@ start_host()
         sleep 0.02
     done
     echo "$init" >"$HOSTS/n$1"
-    ip link add "v$1" type veth peer name eth0 netns "$init"
+    # An address of its own, so that a host that comes up again is found where the others remember it.
+    ip link add "v$1" type veth peer name eth0 address "02:00:00:00:00:0$1" netns "$init"
     ip link set "v$1" master br0 up
     for words in "link set lo up" "addr add 10.77.0.$1/24 dev eth0" "link set eth0 up"; do
         nsenter --target "$init" --net ip $words
     done
 }
 
-# kill_host NUMBER: as if its power had gone
+# kill_host NUMBER: as if its power had gone. The kernel takes its network down some time after its processes.
 kill_host()
 {
     host=$(cat "$HOSTS/n$1")
     kill -9 "$host"
     while [ -d "/proc/$host" ] && ! grep -q '^State:.Z' "/proc/$host/status" 2>/dev/null; do sleep 0.1; done
+    while ip link show "v$1" >/dev/null 2>&1; do sleep 0.1; done
 }
 
 hosts_in()

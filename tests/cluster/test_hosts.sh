@@ -31,12 +31,11 @@ over()
         --store "$store" "$@"
 }
 
-# until_mid_run STORE: has the second host done a picture, so that it makes the next one?
+# until_mid_run STORE: has the second host done a picture, so that it makes the next one? The job has two minutes.
 until_mid_run()
 {
-    for i in $(seq 400); do
+    while kill -0 "$job" 2>/dev/null; do
         "$program" show "$1" $ids 2>/dev/null | grep -q " of n2$" && return
-        kill -0 "$job" 2>/dev/null || return 1
         sleep 0.05
     done
     return 1
