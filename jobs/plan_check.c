@@ -203,6 +203,7 @@ void plan_check_line(void *self, const struct run_plan *plan, const struct run_p
 {
     struct noted n = {.check = self, .line = line};
     const struct pm_edit_settings *s = plan->settings;
+    if (plan->items[line->item].cost == 0) return;
     if (n.check->reads_pictures) check_picture(self, plan, line);
     if (n.check->reads_pictures) check_mask(self, plan, line);
     look_at_guidance(self, s, line);

@@ -207,8 +207,8 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     PM_TRY(load_model(r, err));
     pm_arena_init(&r->scratch, pm_model_scratch_bytes());
     r->memory = run_memory_make(&r->config, &r->model, (size_t)r->world.ranks_on_node);
-    PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD, NULL,
-                         NULL, err));
+    PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD,
+                         run_texts_keep, &r->texts, err));
     if (is_root) {
         ok = run_plan_check_bytes(&r->plan, err);
         if (ok) report_problems(&r->plan);
@@ -217,6 +217,7 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     }
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     PM_TRY(run_store_open(r, err));
+    run_texts_free(&r->texts);
     PM_TRY(pm_agree(MPI_COMM_WORLD, run_inversions_open(r, err), err));
     if (is_root)
         ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
@@ -256,6 +257,7 @@ int verb_run(int argc, char **argv)
     run_inversions_free(&r.inversions);
     pm_store_close(r.store);
     pm_lock_release(&r.lock);
+    run_texts_free(&r.texts);
     run_plan_free(&r.plan);
     run_captures_free(&r.captures);
     free(r.order);

@@ -156,6 +156,47 @@ void run_plan_hash_text(char text[17], const struct run_plan *plan)
     snprintf(text, 17, "%016llx", (unsigned long long)plan->hash);
 }
 
+/* One by one, to name the first difference. */
+static bool compare_recipes(const struct run_plan *plan, const struct pm_store *store,
+                            struct pm_error *err)
+{
+    for (size_t i = 0; i < plan->manifest.count; i++) {
+        struct pm_store_item item;
+        PM_TRY(pm_store_read_item(&item, store, i, err));
+        char *recipe = run_plan_recipe_text(plan, i);
+        bool same = strcmp(recipe, item.recipe) == 0;
+        free(recipe);
+        pm_store_item_free(&item);
+        char place[PM_MANIFEST_PLACE_BYTES];
+        pm_manifest_place(place, &plan->manifest, i);
+        if (!same)
+            return pm_fail(err, PM_E_INPUT, "%s is not what the store was begun with", place);
+    }
+    return true;
+}
+
+bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
+                      struct pm_error *err)
+{
+    const struct pm_store_shape *shape = pm_store_shape_of(store), *s = &plan->shape;
+    if (shape->items != plan->manifest.count || shape->entries != plan->entries)
+        return pm_fail(err, PM_E_INPUT,
+                       "the store is of %zu lines with %zu pictures, the manifest has %zu with %zu",
+                       shape->items, shape->entries, plan->manifest.count, plan->entries);
+    char *hash, mine[17];
+    PM_TRY(pm_store_read_attribute(&hash, store, "manifest_hash", err));
+    run_plan_hash_text(mine, plan);
+    bool same_manifest = strcmp(hash, mine) == 0;
+    free(hash);
+    if (!same_manifest) PM_TRY(compare_recipes(plan, store, err));
+    bool has_room = shape->tokens >= s->tokens && shape->words >= s->words &&
+                    shape->id_bytes >= s->id_bytes && shape->recipe_bytes >= s->recipe_bytes &&
+                    shape->prompt_bytes >= s->prompt_bytes &&
+                    shape->token_bytes >= s->token_bytes && shape->word_bytes >= s->word_bytes;
+    return has_room ||
+           pm_fail(err, PM_E_INPUT, "the manifest is not what the store was begun with");
+}
+
 void run_plan_free(struct run_plan *plan)
 {
     for (size_t i = 0; i < plan->problem_count; i++) free(plan->problems[i].message);

@@ -1,6 +1,6 @@
 /** @file run_plan.h  What a run has to do: the manifest's lines against the model's tokenizer.
  *
- *  Lines are looked at one by one and not kept: a manifest may have a million. */
+ *  Lines are looked at one by one and not kept, see run_texts.h: a manifest may have a million. */
 #ifndef RUN_PLAN_H
 #define RUN_PLAN_H
 #include "run_capture.h"
@@ -62,7 +62,8 @@ PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
                                      const struct pm_config *config, const struct pm_model *model,
                                      struct pm_error *err);
 
-/** Called with each line of which something can be done, in order, as it is looked at.
+/** Called with each line of the rank's share, in order, as it is looked at: its item's cost is 0 when
+ *  nothing of it can be done.
  *  @param plan  not yet whole */
 typedef void run_plan_watch(void *self, const struct run_plan *plan,
                             const struct run_plan_line *line);
@@ -100,11 +101,6 @@ void run_plan_line_free(struct run_plan_line *line);
 
 /** The resolved recipe of a line as JSON text. Any thread. @return owned by the caller (free) */
 char *run_plan_recipe_text(const struct run_plan *plan, size_t item);
-
-/** Put the items and prompts of this rank's share into a store: one that has just been created, or
- *  again, see pm_store_repair_plan. Not collective; all ranks do it. */
-PM_MUST_CHECK bool run_plan_write(const struct run_plan *plan, struct pm_store *store,
-                                  struct pm_error *err);
 
 /** Is the store one of this plan? Compares every item's recipe, unless a hash of them all tells.
  *  Rank 0 only. */

@@ -76,7 +76,7 @@ static bool create_store(struct run *r, struct pm_error *err)
     free(shard_first_entry);
     r->scratch.used = mark;
     PM_TRY(created);
-    PM_TRY(pm_agree(MPI_COMM_WORLD, run_plan_write(&r->plan, r->store, err), err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, run_texts_write(&r->texts, &r->plan, r->store, err), err));
     return pm_store_commit(r->store, err);
 }
 
@@ -116,7 +116,7 @@ static bool check_store(const struct run *r, struct pm_error *err)
 static bool repair_plan(struct run *r, struct pm_error *err)
 {
     bool was_damaged;
-    PM_TRY(pm_agree(MPI_COMM_WORLD, run_plan_write(&r->plan, r->store, err), err));
+    PM_TRY(pm_agree(MPI_COMM_WORLD, run_texts_write(&r->texts, &r->plan, r->store, err), err));
     PM_TRY(pm_store_repair_plan(&was_damaged, r->store, err));
     if (was_damaged && r->world.rank == 0)
         pm_log(PM_LOG_WARNING, "the items or prompts in %s were damaged: they are written again",

@@ -3,6 +3,7 @@
 #define RUN_STORE_H
 #include "run_estimate.h"
 #include "run_memory.h"
+#include "run_texts.h"
 
 #include "pm/model/model.h"
 #include "pm/runtime/lock.h"
@@ -39,6 +40,7 @@ struct run {
     bool retries_failed;
     struct pm_stop stop;
     struct run_plan plan;
+    struct run_texts texts; /* until the store is open */
     /* the rest is rank 0's */
     struct pm_lock lock;
     size_t *order; /* items, dearest first */

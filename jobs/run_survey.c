@@ -87,7 +87,7 @@ static void survey_line(struct run_plan *plan, size_t item, struct line_mark *ma
         measure_prompt(plan, line.recipe.targets[i].prompt, &target->tokens);
         plan->shape.blend_mask = plan->shape.blend_mask || target->has_mask;
     }
-    if (watch && it->cost > 0) watch(self, plan, &line);
+    if (watch) watch(self, plan, &line);
     run_plan_line_free(&line);
 }
 

@@ -1,4 +1,4 @@
-#include "run_plan.h"
+#include "run_texts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,75 +73,92 @@ static bool write_entry(struct plan_writer *w, size_t item, int target, const ch
                         tokenizer, err);
 }
 
-static bool write_line(struct plan_writer *w, const struct run_plan_line *line, size_t item,
-                       struct pm_error *err)
+/** Before the texts of a line: id, recipe, the source's prompt and the targets', NUL-ended. */
+struct text_header {
+    size_t bytes; /* of the texts */
+    uint64_t seed;
+};
+
+static void append(struct run_texts *texts, const void *from, size_t bytes)
+{
+    if (texts->capacity - texts->used < bytes) {
+        texts->capacity = 2 * (texts->capacity + bytes);
+        texts->bytes = realloc(texts->bytes, texts->capacity);
+        if (!texts->bytes) pm_die("no memory for %zu bytes of the manifest", texts->capacity);
+    }
+    memcpy(texts->bytes + texts->used, from, bytes);
+    texts->used += bytes;
+}
+
+static void append_text(struct run_texts *texts, const char *text)
+{
+    append(texts, text, strlen(text) + 1);
+}
+
+void run_texts_keep(void *texts, const struct run_plan *plan, const struct run_plan_line *line)
+{
+    struct run_texts *t = texts;
+    struct text_header header = {0};
+    size_t begin = t->used;
+    append(t, &header, sizeof header);
+    append_text(t, line->id);
+    append_text(t, line->text);
+    if (plan->items[line->item].cost > 0) {
+        header.seed = line->recipe.seed;
+        append_text(t, line->recipe.source);
+        for (size_t i = 0; i < line->recipe.target_count; i++)
+            append_text(t, line->recipe.targets[i].error.code == PM_OK
+                               ? line->recipe.targets[i].prompt
+                               : "");
+    }
+    header.bytes = t->used - begin - sizeof header;
+    memcpy(t->bytes + begin, &header, sizeof header);
+}
+
+/* @return the text at *next, which then is the one behind it */
+static const char *next_text(const char **next)
+{
+    const char *text = *next;
+    *next += strlen(text) + 1;
+    return text;
+}
+
+static bool write_line(struct plan_writer *w, const struct text_header *header, const char *texts,
+                       size_t item, struct pm_error *err)
 {
     const struct run_plan_item *it = &w->plan->items[item];
-    bool wrong = it->cost == 0;
-    struct pm_store_item row = {.id = line->id,
+    bool wrong = it->cost == 0; /* maybe since the line was kept: its id is another's */
+    const char *id = next_text(&texts), *recipe = next_text(&texts);
+    struct pm_store_item row = {.id = id,
                                 .line = w->plan->manifest.lines[item].number,
                                 .first_entry = it->first_entry,
-                                .seed = wrong ? 0 : line->recipe.seed,
-                                .recipe = line->text};
+                                .seed = wrong ? 0 : header->seed,
+                                .recipe = recipe};
     PM_TRY(pm_store_put_item(w->store, item, &row, err));
-    PM_TRY(write_entry(w, item, PM_STORE_SOURCE, line->recipe.source, wrong, err));
+    PM_TRY(write_entry(w, item, PM_STORE_SOURCE, wrong ? "" : next_text(&texts), wrong, err));
     for (size_t i = 0; i < it->targets; i++)
-        PM_TRY(write_entry(w, item, (int)i, line->recipe.targets[i].prompt,
-                           is_wrong(w, item, (int)i), err));
+        PM_TRY(write_entry(w, item, (int)i, next_text(&texts), is_wrong(w, item, (int)i), err));
     return true;
 }
 
-bool run_plan_write(const struct run_plan *plan, struct pm_store *store, struct pm_error *err)
+bool run_texts_write(const struct run_texts *texts, const struct run_plan *plan,
+                     struct pm_store *store, struct pm_error *err)
 {
     struct plan_writer writer = {.plan = plan, .store = store};
-    bool ok = true;
-    for (size_t i = plan->first_line; ok && i < plan->end_line; i++) {
-        struct run_plan_line line;
-        run_plan_line_read(&line, plan, i);
-        ok = write_line(&writer, &line, i, err);
-        run_plan_line_free(&line);
-        pm_manifest_forget(&plan->manifest, i);
+    const char *next = texts->bytes;
+    for (size_t i = plan->first_line; i < plan->end_line; i++) {
+        struct text_header header;
+        memcpy(&header, next, sizeof header);
+        next += sizeof header;
+        PM_TRY(write_line(&writer, &header, next, i, err));
+        next += header.bytes;
     }
-    return ok;
-}
-
-/* One by one, to name the first difference. */
-static bool compare_recipes(const struct run_plan *plan, const struct pm_store *store,
-                            struct pm_error *err)
-{
-    for (size_t i = 0; i < plan->manifest.count; i++) {
-        struct pm_store_item item;
-        PM_TRY(pm_store_read_item(&item, store, i, err));
-        char *recipe = run_plan_recipe_text(plan, i);
-        bool same = strcmp(recipe, item.recipe) == 0;
-        free(recipe);
-        pm_store_item_free(&item);
-        char place[PM_MANIFEST_PLACE_BYTES];
-        pm_manifest_place(place, &plan->manifest, i);
-        if (!same)
-            return pm_fail(err, PM_E_INPUT, "%s is not what the store was begun with", place);
-    }
+    PM_ASSERT(next == texts->bytes + texts->used);
     return true;
 }
 
-bool run_plan_matches(const struct run_plan *plan, const struct pm_store *store,
-                      struct pm_error *err)
+void run_texts_free(struct run_texts *texts)
 {
-    const struct pm_store_shape *shape = pm_store_shape_of(store), *s = &plan->shape;
-    if (shape->items != plan->manifest.count || shape->entries != plan->entries)
-        return pm_fail(err, PM_E_INPUT,
-                       "the store is of %zu lines with %zu pictures, the manifest has %zu with %zu",
-                       shape->items, shape->entries, plan->manifest.count, plan->entries);
-    char *hash, mine[17];
-    PM_TRY(pm_store_read_attribute(&hash, store, "manifest_hash", err));
-    run_plan_hash_text(mine, plan);
-    bool same_manifest = strcmp(hash, mine) == 0;
-    free(hash);
-    if (!same_manifest) PM_TRY(compare_recipes(plan, store, err));
-    bool has_room = shape->tokens >= s->tokens && shape->words >= s->words &&
-                    shape->id_bytes >= s->id_bytes && shape->recipe_bytes >= s->recipe_bytes &&
-                    shape->prompt_bytes >= s->prompt_bytes &&
-                    shape->token_bytes >= s->token_bytes && shape->word_bytes >= s->word_bytes;
-    return has_room ||
-           pm_fail(err, PM_E_INPUT, "the manifest is not what the store was begun with");
+    free(texts->bytes);
+    *texts = (struct run_texts){0};
 }
