@@ -1,5 +1,6 @@
 #include "load_model.h"
 
+#include "pm/base/log.h"
 #include "pm/runtime/agree.h"
 #include "pm/runtime/node_arena.h"
 
@@ -37,9 +38,51 @@ bool measure_model(struct pm_model *out, const struct pm_config *config, struct 
     return false;
 }
 
-bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *path,
-                       const struct pm_model_additions *additions, struct pm_error *err)
+/* The fingerprint is of all bytes of the model: one rank a host reads them. */
+static bool share_fingerprint(struct pm_model *model, const struct pm_world *world,
+                              struct pm_error *err)
 {
+    bool ok = world->node_rank != 0 || pm_model_fingerprint(model, err);
+    MPI_Bcast(model->fingerprint, sizeof model->fingerprint, MPI_CHAR, 0, world->node_comm);
+    return pm_agree(MPI_COMM_WORLD, ok, err);
+}
+
+/* All hosts have the weights in a file, or none uses it.
+ * @param is_mapped  else *out is not owned */
+static bool map_packed(bool *is_mapped, struct pm_model *out, const struct pm_world *world,
+                       const char *path, const struct pm_model_additions *additions,
+                       const char *folder, struct pm_error *err)
+{
+    struct pm_error why = {0};
+    bool ok = pm_agree(MPI_COMM_WORLD, pm_model_measure(out, path, additions, err), err) &&
+              share_fingerprint(out, world, err);
+    *is_mapped = ok && pm_agree(MPI_COMM_WORLD,
+                                pm_model_map_packed(out, folder, (size_t)world->node_rank,
+                                                    (size_t)world->ranks_on_node, &why),
+                                &why);
+    if (*is_mapped) return true;
+    pm_model_free(out);
+    if (ok && world->rank == 0)
+        pm_log(PM_LOG_INFO, "%s: the weights are packed, and kept there for the next run",
+               why.message);
+    return ok;
+}
+
+static void save_packed(const struct pm_model *model, const struct pm_world *world,
+                        const char *folder)
+{
+    struct pm_error why = {0};
+    if (world->node_rank == 0 && !pm_model_save_packed(model, folder, &why))
+        pm_log(PM_LOG_WARNING, "the packed weights are not kept: %s", why.message);
+}
+
+bool load_model_shared(struct pm_model *out, const struct pm_world *world, const char *path,
+                       const struct pm_model_additions *additions, const char *packed,
+                       struct pm_error *err)
+{
+    bool is_mapped = false;
+    if (packed) PM_TRY(map_packed(&is_mapped, out, world, path, additions, packed, err));
+    if (is_mapped) return true;
     bool ok = pm_agree(MPI_COMM_WORLD, pm_model_open(out, path, additions, err), err) &&
               pm_node_arena_fill(&out->weights, world, "weights", pm_model_weights_bytes(),
                                  load_weights, out, err);
@@ -47,6 +90,7 @@ bool load_model_shared(struct pm_model *out, const struct pm_world *world, const
         pm_model_free(out);
         return false;
     }
-    pm_model_attach(out);
+    pm_model_finish(out);
+    if (packed) save_packed(out, world, packed);
     return true;
 }

@@ -79,7 +79,8 @@ static bool load_model(struct run *r, struct pm_error *err)
     PM_TRY(check_cpus(r, err));
     struct config_additions additions;
     config_additions_make(&additions, &r->config);
-    PM_TRY(load_model_shared(&r->model, &r->world, r->config.model, &additions.all, err));
+    PM_TRY(load_model_shared(&r->model, &r->world, r->config.model, &additions.all,
+                             r->config.packed_weights, err));
     bool ok =
         run_settings_make(&r->settings, &r->schedule, &r->captures, &r->config, &r->model, err);
     return pm_agree(MPI_COMM_WORLD, ok, err);

@@ -9,36 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Far from where Linux puts programs, libraries, stacks and the sanitizers' shadows; the last one
- * is for machines with 39-bit addresses. All are multiples of any huge page's size. */
-static const uintptr_t places[] = {(uintptr_t)0x20 << 40, (uintptr_t)0x30 << 40,
-                                   (uintptr_t)0x18 << 40, (uintptr_t)0x40 << 32};
-
-/* @return false with errno set when that range is not free */
-static bool map_at(void *base, size_t capacity, int protection, int file)
+static bool map(struct pm_arena *out, size_t capacity, int file, struct pm_error *err)
 {
-    void *got =
-        mmap(base, capacity, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, file, 0);
-    if (got == MAP_FAILED) return false;
-    if (got != base) { /* Linux before 4.17 takes the address for a wish */
-        munmap(got, capacity);
-        errno = EEXIST;
-        return false;
-    }
+    void *base = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+    if (base == MAP_FAILED)
+        return pm_fail(err, PM_E_IO, "cannot map %zu bytes: %s", capacity, strerror(errno));
     madvise(base, capacity, MADV_HUGEPAGE);
+    *out = (struct pm_arena){.base = base, .capacity = capacity};
     return true;
-}
-
-static bool map_anywhere(struct pm_arena *out, size_t capacity, int file, struct pm_error *err)
-{
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        void *base = (void *)places[i]; /* NOLINT(performance-no-int-to-ptr) */
-        if (!map_at(base, capacity, PROT_READ | PROT_WRITE, file)) continue;
-        *out = (struct pm_arena){.base = base, .capacity = capacity};
-        return true;
-    }
-    return pm_fail(err, PM_E_IO, "none of %zu places has %zu bytes of address space: %s",
-                   sizeof places / sizeof *places, capacity, strerror(errno));
 }
 
 bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer, const char *name,
@@ -57,7 +35,7 @@ bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer, 
     if (!ok)
         pm_fail(err, PM_E_IO, "cannot give a file in memory %zu bytes: %s", capacity,
                 strerror(errno));
-    ok = ok && map_anywhere(out, capacity, file, err);
+    ok = ok && map(out, capacity, file, err);
     if (!ok) {
         close(file);
         return false;
@@ -66,7 +44,6 @@ bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer, 
                                      .file = file,
                                      .device = status.st_dev,
                                      .inode = status.st_ino,
-                                     .base = out->base,
                                      .capacity = capacity};
     return true;
 }
@@ -84,11 +61,8 @@ bool pm_shared_arena_attach(struct pm_arena *out, const struct pm_arena_offer *o
     bool ok = (fstat(file, &status) == 0 && status.st_dev == offer->device &&
                status.st_ino == offer->inode) ||
               pm_fail(err, PM_E_IO, "%s is another file than the one that was offered", path);
-    if (ok && !map_at(offer->base, offer->capacity, PROT_READ | PROT_WRITE, file))
-        ok = pm_fail(err, PM_E_IO, "cannot map %zu bytes at %p: %s", offer->capacity, offer->base,
-                     strerror(errno));
+    ok = ok && map(out, offer->capacity, file, err);
     close(file);
-    if (ok) *out = (struct pm_arena){.base = offer->base, .capacity = offer->capacity};
     return ok;
 }
 

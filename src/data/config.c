@@ -7,12 +7,15 @@
 
 enum { CONFIG_MAX_BYTES = 1 << 20, MAX_PARTS = 1000 };
 
-static const char *const keys[] = {
-    "model",        "manifest",       "store",      "width",           "height",
-    "steps",        "guidance_scale", "scheduler",  "negative_prompt", "seed",
-    "noise",        "defaults",       "capture",    "limits",          "part",
-    "sweep",        "lora",           "embeddings", "inversions",      "tokenizer",
-    "model_config", "prediction",     "precision",  "profile",         NULL};
+static const char *const keys[] = {"model",          "manifest",  "store",
+                                   "width",          "height",    "steps",
+                                   "guidance_scale", "scheduler", "negative_prompt",
+                                   "seed",           "noise",     "defaults",
+                                   "capture",        "limits",    "part",
+                                   "sweep",          "lora",      "embeddings",
+                                   "inversions",     "tokenizer", "model_config",
+                                   "prediction",     "precision", "profile",
+                                   "packed_weights", NULL};
 static const char *const limit_keys[] = {
     "threads",      "targets_per_pass", "attempts",  "store_bytes",
     "memory_bytes", "time_seconds",     "halt_file", NULL};
@@ -23,8 +26,8 @@ static const char *const precision_names[] = {"fp32", "bf16", NULL};
 static const char *const prediction_names[] = {"model", "epsilon", "v_prediction", NULL};
 /* What may differ between runs that go on with one store, or is compared by itself. */
 static const char *const indifferent_keys[] = {
-    "model",      "manifest",  "store",        "limits",  "lora", "embeddings",
-    "inversions", "tokenizer", "model_config", "profile", NULL};
+    "model",      "manifest",  "store",        "limits",  "lora",           "embeddings",
+    "inversions", "tokenizer", "model_config", "profile", "packed_weights", NULL};
 
 static bool append_addition(json_t *json, const struct pm_config_override *o, bool is_first,
                             struct pm_error *err)
@@ -206,6 +209,7 @@ static bool read_model(struct pm_config *c, const char *where, struct pm_error *
     int prediction = 0, precision = 0;
     PM_TRY(pm_json_string(c->json, where, "tokenizer", &c->tokenizer, err));
     PM_TRY(pm_json_string(c->json, where, "model_config", &c->model_config, err));
+    PM_TRY(pm_json_string(c->json, where, "packed_weights", &c->packed_weights, err));
     PM_TRY(pm_json_choice(c->json, where, "prediction", prediction_names, &prediction, err));
     c->prediction = prediction ? prediction_names[prediction] : NULL;
     PM_TRY(pm_json_choice(c->json, where, "precision", precision_names, &precision, err));

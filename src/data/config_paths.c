@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const path_keys[] = {"model",     "manifest",     "store", "inversions",
-                                        "tokenizer", "model_config", NULL};
+static const char *const path_keys[] = {"model",     "manifest",     "store",          "inversions",
+                                        "tokenizer", "model_config", "packed_weights", NULL};
 const char *const pm_config_file_lists[] = {"lora", "embeddings", NULL};
 
 json_t *pm_config_join(const char *folder, const char *path)

@@ -1,8 +1,11 @@
 #include "pm/model/model.h"
 
+#include "pm/model/packed_file.h"
+
 #include <string.h>
 
-static const size_t WEIGHTS_BYTES = (size_t)64 << 30, SCRATCH_BYTES = (size_t)256 << 30;
+static const size_t WEIGHTS_BYTES = (size_t)64 << 30, SCRATCH_BYTES = (size_t)256 << 30,
+                    LAYERS_BYTES = (size_t)64 << 20;
 
 size_t pm_model_scratch_bytes(void)
 {
@@ -36,14 +39,6 @@ bool pm_model_open(struct pm_model *out, const char *path,
     pm_model_free(out);
     return false;
 }
-
-/** What lies at the start of the weights' memory, with pointers into it. */
-struct networks {
-    struct pm_text_encoder text_encoder;
-    struct pm_unet unet;
-    struct pm_vae vae;
-    char fingerprint[PM_HASH_TEXT_BYTES];
-};
 
 /* Without additions the fingerprint stays the checkpoint's. */
 static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model *opened)
@@ -87,67 +82,65 @@ static bool check_tokens(struct pm_text_encoder *encoder, const struct pm_model 
 
 /** How networks are loaded. */
 struct loading {
-    const struct pm_model *opened;
+    struct pm_model *model; /* opened; gets them */
     bool only_measures;
     size_t share, shares;
     struct pm_arena *memory;
 };
 
-static bool load_network(struct networks *n, enum pm_network network, const struct loading *l,
-                         struct pm_error *err)
+static bool load_network(enum pm_network network, const struct loading *l, struct pm_error *err)
 {
     struct pm_component component;
-    PM_TRY(pm_checkpoint_component(&component, &l->opened->checkpoint, network, err));
+    struct pm_model *m = l->model;
+    PM_TRY(pm_checkpoint_component(&component, &m->checkpoint, network, err));
     component.only_measures = l->only_measures;
     component.share = l->share;
     component.shares = l->shares;
-    component.precision = network == PM_UNET ? l->opened->precision : PM_FP32;
-    struct pm_loras *loras = l->opened->loras;
-    bool ok = network == PM_UNET ? pm_unet_load_from(&n->unet, &component, loras, l->memory, err)
-              : network == PM_VAE
-                  ? pm_vae_load_from(&n->vae, &component, l->memory, err)
-                  : pm_text_encoder_load_from(&n->text_encoder, &component, loras, l->memory, err);
+    component.precision = network == PM_UNET ? m->precision : PM_FP32;
+    component.layers = &m->layers;
+    bool ok = network == PM_UNET ? pm_unet_load_from(&m->unet, &component, m->loras, l->memory, err)
+              : network == PM_VAE ? pm_vae_load_from(&m->vae, &component, l->memory, err)
+                                  : pm_text_encoder_load_from(&m->text_encoder, &component,
+                                                              m->loras, l->memory, err);
     pm_component_close(&component);
     return ok;
 }
 
-static bool check_networks(const struct networks *n, const char *path, struct pm_error *err)
+static bool check_networks(const struct pm_model *m, struct pm_error *err)
 {
-    if (n->unet.config.context_channels != n->text_encoder.channels)
+    const char *path = m->checkpoint.path;
+    if (m->unet.config.context_channels != m->text_encoder.channels)
         return pm_fail(err, PM_E_FORMAT,
                        "%s: the UNet attends to %zu channels, the text encoder gives %zu", path,
-                       n->unet.config.context_channels, n->text_encoder.channels);
-    if (n->unet.config.in_channels != n->vae.config.latent_channels)
+                       m->unet.config.context_channels, m->text_encoder.channels);
+    if (m->unet.config.in_channels != m->vae.config.latent_channels)
         return pm_fail(err, PM_E_FORMAT, "%s: the UNet has %zu latent channels, the VAE %zu", path,
-                       n->unet.config.in_channels, n->vae.config.latent_channels);
+                       m->unet.config.in_channels, m->vae.config.latent_channels);
     return true;
 }
 
-/* The networks' own structs are put where all processes find them by the first alone: the others may
- * be writing still what these point to. */
+/* The memory begins with the fingerprint, which only one of those who share it makes. Addresses are
+ * kept elsewhere, by each for itself. */
 static bool load_networks(const struct loading *l, struct pm_error *err)
 {
-    static struct networks n; /* large */
+    struct pm_model *m = l->model;
     PM_ASSERT(l->memory->used == 0);
-    struct networks *shared = pm_arena_bytes(l->memory, sizeof *shared);
-    n.fingerprint[0] = '\0';
-    PM_TRY(load_network(&n, PM_TEXT_ENCODER, l, err));
-    PM_TRY(load_network(&n, PM_UNET, l, err));
-    if (l->opened->loras) PM_TRY(pm_loras_check_all_used(l->opened->loras, err));
-    PM_TRY(load_network(&n, PM_VAE, l, err));
-    PM_TRY(check_networks(&n, l->opened->checkpoint.path, err));
-    PM_TRY(check_tokens(&n.text_encoder, l->opened, l->memory, err));
-    if (l->share != 0) return true;
-    if (!l->only_measures) PM_TRY(fingerprint(n.fingerprint, l->opened, err));
-    *shared = n;
-    return true;
+    char *shared_fingerprint = pm_arena_bytes(l->memory, PM_HASH_TEXT_BYTES);
+    pm_arena_init(&m->layers, LAYERS_BYTES);
+    PM_TRY(load_network(PM_TEXT_ENCODER, l, err));
+    PM_TRY(load_network(PM_UNET, l, err));
+    if (m->loras) PM_TRY(pm_loras_check_all_used(m->loras, err));
+    PM_TRY(load_network(PM_VAE, l, err));
+    PM_TRY(check_networks(m, err));
+    PM_TRY(check_tokens(&m->text_encoder, m, l->memory, err));
+    return l->share != 0 || l->only_measures || fingerprint(shared_fingerprint, m, err);
 }
 
-bool pm_model_load_weights(struct pm_arena *memory, const struct pm_model *opened, size_t share,
+bool pm_model_load_weights(struct pm_arena *memory, struct pm_model *opened, size_t share,
                            size_t shares, struct pm_error *err)
 {
     const struct loading loading = {
-        .opened = opened, .share = share, .shares = shares, .memory = memory};
+        .model = opened, .share = share, .shares = shares, .memory = memory};
     return load_networks(&loading, err);
 }
 
@@ -156,14 +149,10 @@ bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err)
     return fingerprint(measured->fingerprint, measured, err);
 }
 
-void pm_model_attach(struct pm_model *model)
+void pm_model_finish(struct pm_model *model)
 {
-    PM_ASSERT(model->weights.used >= sizeof(struct networks));
-    const struct networks *n = (const struct networks *)model->weights.base;
-    model->text_encoder = n->text_encoder;
-    model->unet = n->unet;
-    model->vae = n->vae;
-    memcpy(model->fingerprint, n->fingerprint, sizeof model->fingerprint);
+    PM_ASSERT(model->weights.used >= sizeof model->fingerprint);
+    memcpy(model->fingerprint, model->weights.base, sizeof model->fingerprint);
 }
 
 bool pm_model_load(struct pm_model *out, const char *path, struct pm_error *err)
@@ -181,7 +170,7 @@ bool pm_model_load_with(struct pm_model *out, const char *path,
         return false;
     }
     pm_arena_seal(&out->weights);
-    pm_model_attach(out);
+    pm_model_finish(out);
     return true;
 }
 
@@ -190,14 +179,29 @@ bool pm_model_measure(struct pm_model *out, const char *path,
 {
     PM_TRY(pm_model_open(out, path, additions, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    const struct loading measuring = {
-        .opened = out, .only_measures = true, .memory = &out->weights};
-    if (!load_networks(&measuring, err)) {
-        pm_model_free(out);
-        return false;
-    }
-    pm_model_attach(out);
-    return true;
+    const struct loading measuring = {.model = out, .only_measures = true, .memory = &out->weights};
+    if (load_networks(&measuring, err)) return true;
+    pm_model_free(out);
+    return false;
+}
+
+static struct pm_packed_key packed_key(const struct pm_model *model)
+{
+    PM_ASSERT(model->fingerprint[0]);
+    return (struct pm_packed_key){.fingerprint = model->fingerprint, .precision = model->precision};
+}
+
+bool pm_model_map_packed(struct pm_model *measured, const char *folder, size_t share, size_t shares,
+                         struct pm_error *err)
+{
+    struct pm_packed_key key = packed_key(measured);
+    return pm_packed_file_map(&measured->weights, &key, folder, share, shares, err);
+}
+
+bool pm_model_save_packed(const struct pm_model *model, const char *folder, struct pm_error *err)
+{
+    struct pm_packed_key key = packed_key(model);
+    return pm_packed_file_save(&model->weights, &key, folder, err);
 }
 
 void pm_model_free(struct pm_model *model)
@@ -207,5 +211,6 @@ void pm_model_free(struct pm_model *model)
     pm_embeddings_close(model->embeddings);
     pm_checkpoint_close(&model->checkpoint);
     pm_arena_free(&model->weights);
+    pm_arena_free(&model->layers);
     *model = (struct pm_model){0};
 }

@@ -78,7 +78,7 @@ static bool load_weights(struct pm_text_encoder *e, struct pm_weights *weights,
                              "%sembeddings.token_embedding.weight", prefix));
     PM_TRY(pm_weights_floats(&e->position_embedding, weights, PM_TOKENS, e->channels, err,
                              "%sembeddings.position_embedding.weight", prefix));
-    e->layers = pm_arena_bytes(weights->memory, e->layer_count * sizeof *e->layers);
+    e->layers = pm_arena_bytes(weights->layers, e->layer_count * sizeof *e->layers);
     for (size_t i = 0; i < e->layer_count; i++)
         PM_TRY(load_layer(&e->layers[i], e, weights, prefix, i, err));
     PM_TRY(

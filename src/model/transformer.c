@@ -47,7 +47,7 @@ bool pm_transformer_load(struct pm_transformer *t, struct pm_weights *weights, s
     if (heads == 0 || channels % heads != 0)
         return pm_fail(err, PM_E_FORMAT, "%s: %zu channels cannot be split into %zu heads",
                        weights->set->path, channels, heads);
-    t->blocks = pm_arena_bytes(weights->memory, depth * sizeof *t->blocks);
+    t->blocks = pm_arena_bytes(weights->layers, depth * sizeof *t->blocks);
     PM_TRY(pm_weights_norm(&t->norm, weights, channels, err, "%s.norm", name));
     PM_TRY(pm_weights_linear(&t->proj_in, weights, channels, channels, PM_BIAS, err, "%s.proj_in",
                              name));

@@ -28,6 +28,7 @@ void pm_weights_open(struct pm_weights *out, const struct pm_component *componen
 {
     *out = (struct pm_weights){.set = &component->set,
                                .memory = memory,
+                               .layers = component->layers ? component->layers : memory,
                                .component = component,
                                .precision = component->precision};
     out->used = calloc(out->set->count + 1, sizeof *out->used);

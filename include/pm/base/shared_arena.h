@@ -1,8 +1,7 @@
-/** @file shared_arena.h  An arena that other processes of this host read, at the same address.
+/** @file shared_arena.h  An arena that other processes of this host read, each at an address of its own.
  *
- *  Pointers into it that are stored in it are good in every process. One process creates the
- *  arena and sends the offer, which is plain bytes; the others attach, and all may fill it. Its
- *  memory is a nameless file (memfd), which no limit on /dev/shm's size touches and which is gone
+ *  One process creates the arena and sends the offer, which is plain bytes; the others attach, and all
+ *  may fill it. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and which is gone
  *  when the last process is, however it ends.
  *
  *  All that fails here fails because of the system; callers go on with memory of their own. */
@@ -19,8 +18,7 @@ struct pm_arena_offer {
     pid_t process;
     int file;               /* a descriptor of that process */
     uint64_t device, inode; /* of that file, so that another one is not taken for it */
-    void *base;
-    size_t capacity; /* bytes */
+    size_t capacity;        /* bytes */
 };
 
 /** @param name  shown in /proc/PID/maps, as "/memfd:<name>"

@@ -35,7 +35,8 @@ struct pm_config {
         *model_config;      /* path of a folder with configs for a model of one file; NULL: none */
     const char *prediction; /* "epsilon" or "v_prediction"; NULL: as the model says */
     bool is_bf16;           /* "precision": of the UNet's products */
-    const char *inversions; /* path of an earlier store whose inversions are used; NULL: none */
+    const char *packed_weights; /* path of a folder where packed weights are kept; NULL: none */
+    const char *inversions;     /* path of an earlier store whose inversions are used; NULL: none */
     struct pm_config_lora loras[PM_CONFIG_MAX_LORAS];
     struct pm_config_embedding embeddings[PM_CONFIG_MAX_EMBEDDINGS];
     size_t lora_count, embedding_count;

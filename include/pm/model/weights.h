@@ -20,6 +20,7 @@ struct pm_weights {
     const struct pm_tensor_set *set; /* borrowed */
     bool *used;                      /* by tensor */
     struct pm_arena *memory;         /* borrowed: where packed weights go, for the model's life */
+    struct pm_arena *layers;         /* borrowed: where the network's lists of layers go */
     struct pm_arena scratch;         /* float32 before packing */
     const struct pm_component *component; /* borrowed */
     enum pm_precision precision;          /* of what is packed from now on */
