@@ -108,8 +108,8 @@ static bool map_file(struct pm_arena *arena, int file, size_t file_bytes,
         return pm_fail(err, PM_E_FORMAT, "%s has %zu bytes: too short for packed weights", path,
                        file_bytes);
     PM_TRY(check_header(&header, file_bytes, wanted, path, err));
-    if (mmap(arena->base, arena->used, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file,
-             HEADER_BYTES) == MAP_FAILED)
+    if (mmap(arena->base, arena->used, PROT_READ, MAP_SHARED | MAP_FIXED, file, HEADER_BYTES) ==
+        MAP_FAILED)
         return pm_fail(err, PM_E_IO, "cannot map %s: %s", path, strerror(errno));
     size_t damaged = count_damaged(arena, &header, share, shares);
     return damaged == 0 || pm_fail(err, PM_E_FORMAT, "%s is damaged in %zu of %zu places", path,
