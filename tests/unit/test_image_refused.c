@@ -68,7 +68,8 @@ static void an_empty_picture_is_refused(void **state)
     (void)state;
     struct pm_error err = {0};
     struct pm_image image;
-    static const char png[] = "\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\0\1\x08\0\0\0\0\xD5\xBC\xF0\x6B";
+    static const char png[] =
+        "\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\0\0\0\0\0\1\x08\0\0\0\0\xD5\xBC\xF0\x6B";
     temporary_write("empty.png", png, sizeof png - 1);
     assert_fails(pm_image_read(&image, temporary_path("empty.png"), &err), err,
                  "empty.png is not a readable PNG: Invalid IHDR data");
