@@ -125,13 +125,23 @@ static void memory_to_share_that_there_is_not_is_told_with_its_size(void **state
     assert_fails(pm_shared_arena_create(&arena, &offer, "weights", (size_t)1 << 63, &err), err,
                  "cannot give a file in memory 9223372036854775808 bytes: Invalid argument");
 
-    struct rlimit limit, none;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    bool ok = pm_shared_arena_create(&arena, &offer, "weights", 4096, &err);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    assert_fails(ok, err, "cannot create a file in memory: Too many open files");
+    static const struct {
+        int resource;
+        rlim_t most;
+        const char *sentence;
+    } limits[] = {
+        {RLIMIT_NOFILE, 0, "cannot create a file in memory: Too many open files"},
+        {RLIMIT_FSIZE, 1 << 20, "files may have 1048576 bytes (ulimit -f), not 4194304"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct rlimit before, less;
+        assert_int_equal(getrlimit(limits[i].resource, &before), 0);
+        less = (struct rlimit){.rlim_cur = limits[i].most, .rlim_max = before.rlim_max};
+        assert_int_equal(setrlimit(limits[i].resource, &less), 0);
+        bool ok = pm_shared_arena_create(&arena, &offer, "weights", 4 << 20, &err);
+        assert_int_equal(setrlimit(limits[i].resource, &before), 0);
+        assert_fails(ok, err, limits[i].sentence);
+    }
 }
 
 int main(void)
