@@ -55,6 +55,8 @@ for name in a b other; do ends 0 "$program" measure "$work/$name.h5"; done
 compare() { refused "$1" "$2" compare "$a" "$work/$3.h5" --out "${4:-$work/compared}"; }
 check "two stores are compared" ends 0 "$program" compare "$a" "$work/b.h5" --out "$work/compared"
 compare "stores of other edits" "no edit is done in two of them: none has the same id, target and prompt" other
+mkdir -p "$work/taken/statistics.csv"
+compare "a folder in a table's place" "cannot write $work/taken/statistics.csv: Is a directory" b "$work/taken"
 compare "a file in the folder's place" "cannot make the folder $a/x: Not a directory" b "$a/x"
 # table TEXT: b's
 table() { printf "$1" >"$work/b.metrics.csv"; }

@@ -57,6 +57,9 @@ cannot "a job that Slurm refuses" "sbatch refused the job, with status 1: see ab
 check "no job is noted down" [ ! -e "$work/a.h5.job" ]
 answers sbatch "not a number" 0
 cannot "a job without a number" "sbatch refused the job, with status 0" "$work/run.json"
+answers sbatch 4711 0
+mkdir "$work/a.h5.job"
+cannot "a job that cannot be noted down" "cannot write $work/a.h5.job: Is a directory" "$work/run.json"
 
 rm "$work/bin/sinfo"
 for folder in /usr/bin /bin; do ln -sf "$folder"/* "$work/bin" 2>/dev/null; done
