@@ -82,6 +82,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 $(BUILD)/tests/mpi/test_shared_weights: $(BUILD)/jobs/load_model.o
 $(BUILD)/tests/unit/test_run_estimate: $(BUILD)/jobs/run_estimate.o
 $(BUILD)/tests/unit/test_slurm_time: $(BUILD)/jobs/slurm.o $(BUILD)/jobs/command.o
+$(BUILD)/tests/unit/test_command: $(BUILD)/jobs/command.o
 $(BUILD)/tests/%.o: CPPFLAGS += -Itests/support
 $(BUILD)/tests/%.o: CFLAGS += $(NOT_COUNTED)
 # With a fuzzer in the place of replay.c.

@@ -70,8 +70,11 @@ static bool lay_out(struct layout *out, const struct comparison *c, size_t count
     out->width = 2 * MARGIN + (c->column_count + 1) * (out->tile_width + GAP) - GAP;
     out->height = 2 * MARGIN + HEAD_LINES * LINE + count * out->row_height;
     if (out->width <= PM_IMAGE_MAX_SIDE && out->height <= PM_IMAGE_MAX_SIDE) return true;
-    return pm_fail(err, PM_E_INPUT, "a sheet of %zu settings would be %zux%zu pixels, more than %d",
-                   c->column_count, out->width, out->height, PM_IMAGE_MAX_SIDE);
+    return pm_fail(
+        err, PM_E_INPUT,
+        "a sheet of %zu edits under %zu settings would be %zux%zu pixels, more than %d on a side; "
+        "--shown takes fewer edits",
+        count, c->column_count, out->width, out->height, PM_IMAGE_MAX_SIDE);
 }
 
 static ptrdiff_t column_x(const struct layout *l, size_t column)

@@ -90,15 +90,16 @@ static bool take_line(struct export_words *w, const struct export *x, const json
 {
     if (!json_is_array(words) || json_array_size(words) > EXPORT_MAX_WORDS)
         return pm_fail(err, PM_E_INPUT,
-                       "%s: \"words\" of its \"meta\" is to be a list of at most %d", item->id,
-                       EXPORT_MAX_WORDS);
+                       "%s: \"words\" of its \"meta\" is to be a list of at most %d words",
+                       item->id, EXPORT_MAX_WORDS);
     for (size_t i = 0; i < json_array_size(words); i++) {
         const char *text = json_string_value(json_array_get(words, i));
         size_t before = w->count;
         bool is_elsewhere = true;
         if (!text || !*text)
-            return pm_fail(err, PM_E_INPUT, "%s: \"words\" of its \"meta\": word %zu is no text",
-                           item->id, i);
+            return pm_fail(err, PM_E_INPUT,
+                           "%s: \"words\"[%zu] of its \"meta\" is %s; a word is wanted", item->id,
+                           i, text ? "empty" : pm_json_kind(json_array_get(words, i)));
         take_word(w, text, i + 1);
         if (w->count == before) PM_TRY(line_has(&is_elsewhere, x, item, text, err));
         if (!is_elsewhere)

@@ -57,7 +57,9 @@ static error_t parse_flag(int flag, char *arg, struct argp_state *state)
     } else if (flag == 'W' || flag == 'H') {
         json_object_set_new(info->config, key, json_integer(strtol(arg, NULL, 10)));
     } else if (key) {
-        json_object_set_new(info->config, key, json_string(arg));
+        if (json_object_set_new(info->config, key, json_string(arg)) == 0) return 0;
+        argp_error(state, "\"%s\" is no UTF-8", arg);
+        return EINVAL;
     } else {
         return ARGP_ERR_UNKNOWN;
     }
@@ -67,11 +69,12 @@ static error_t parse_flag(int flag, char *arg, struct argp_state *state)
 /* The config of a run that says nothing else. DDIM, since inversions are counted too. */
 static bool make_config(struct pm_config *out, struct info *info, struct pm_error *err)
 {
-    json_object_set_new(info->config, "model", json_string(info->model));
+    if (json_object_set_new(info->config, "model", json_string(info->model)) != 0)
+        return pm_fail(err, PM_E_INPUT, "the model's path, \"%s\", is no UTF-8", info->model);
     json_object_set_new(info->config, "manifest", json_string("none"));
     json_object_set_new(info->config, "scheduler", json_string("ddim"));
     char *text = json_dumps(info->config, 0);
-    if (!text) return pm_fail(err, PM_E_INPUT, "the model's path is no UTF-8");
+    if (!text) pm_die("no memory for a config");
     bool ok = pm_config_parse(out, text, strlen(text), "info", err);
     free(text);
     return ok;

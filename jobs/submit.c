@@ -127,7 +127,8 @@ static bool find_number(size_t *out, const struct config_options *o, const char 
     if (!text) return true;
     *out = strtoul(text, &end, 10);
     if (end != text && *end == '\0' && *out >= 1 && *out <= 1000000) return true;
-    return pm_fail(err, PM_E_INPUT, "--%s=%s: one whole number is understood here", name, text);
+    return pm_fail(err, PM_E_INPUT,
+                   "--%s=%s: one whole number from 1 to 1000000 is understood here", name, text);
 }
 
 /* "1.2 h", "35 min", "40 s" */

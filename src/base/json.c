@@ -2,6 +2,7 @@
 
 #include "pm/base/open_file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,12 @@ PM_MUST_CHECK static bool read_file(char **text, size_t *bytes, const char *path
         if (!larger) free(buffer);
         buffer = larger;
     }
-    bool failed = ferror(file);
+    int why = ferror(file) ? errno : 0;
     fclose(file);
     if (!buffer) pm_die("no memory to read %s", path);
-    if (failed || used > max_bytes) {
+    if (why || used > max_bytes) {
         free(buffer);
-        if (failed) return pm_fail(err, PM_E_IO, "cannot read %s", path);
+        if (why) return pm_fail(err, PM_E_IO, "cannot read %s: %s", path, strerror(why));
         return pm_fail(err, PM_E_FORMAT, "%s is larger than %zu bytes", path, max_bytes);
     }
     *text = buffer;

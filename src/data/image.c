@@ -27,8 +27,7 @@ void pm_image_free(struct pm_image *image)
 
 bool pm_image_check_size(size_t width, size_t height, const char *path, struct pm_error *err)
 {
-    if (width == 0 || height == 0)
-        return pm_fail(err, PM_E_FORMAT, "%s is %zux%zu pixels: it is empty", path, width, height);
+    PM_ASSERT(width > 0 && height > 0);
     if (width > PM_IMAGE_MAX_SIDE || height > PM_IMAGE_MAX_SIDE)
         return pm_fail(err, PM_E_FORMAT, "%s is %zux%zu pixels, more than %d on a side", path,
                        width, height, PM_IMAGE_MAX_SIDE);

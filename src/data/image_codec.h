@@ -17,7 +17,8 @@ typedef bool pm_image_encode(const struct pm_image *image, FILE *file, const cha
                              struct pm_error *err);
 pm_image_encode pm_image_encode_png, pm_image_encode_jpeg;
 
-/** What a codec asks before it allocates. @return false: over a limit of image.h, or empty */
+/** What a codec asks before it allocates. @return false: over a limit of image.h
+ *  @param width, height  above 0: libpng and libjpeg refuse an empty picture themselves */
 PM_MUST_CHECK bool pm_image_check_size(size_t width, size_t height, const char *path,
                                        struct pm_error *err);
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum place { LINE, TARGET, BLEND };
@@ -94,27 +95,38 @@ static void append_value(char text[VALUE_BYTES], const json_t *value)
     }
 }
 
-/* Values must differ in their labels, of which ids are made. */
-static bool check_values(const struct pm_sweep_axis *axis, const char *where, struct pm_error *err)
+static int by_text(const void *a, const void *b)
 {
-    char text[VALUE_BYTES], other[VALUE_BYTES];
-    for (size_t i = 0; i < axis->count; i++) {
-        text[0] = '\0';
-        append_value(text, json_array_get(axis->values, i));
-        if (text[0] == '\0' || strlen(text) == VALUE_BYTES - 1)
+    return strcmp(a, b);
+}
+
+static bool check_texts(char (*texts)[VALUE_BYTES], const struct pm_sweep_axis *axis,
+                        const char *where, struct pm_error *err)
+{
+    for (size_t i = 0; i < axis->count; i++)
+        if (!texts[i][0] || strlen(texts[i]) == VALUE_BYTES - 1)
             return pm_fail(err, PM_E_INPUT,
                            "%s: \"sweep\": value %zu of \"%s\" is %s whose name is %s", where,
                            i + 1, axis->key->key, pm_json_kind(json_array_get(axis->values, i)),
-                           text[0] ? "too long for an id" : "empty");
-        for (size_t j = 0; j < i; j++) {
-            other[0] = '\0';
-            append_value(other, json_array_get(axis->values, j));
-            if (strcmp(text, other) == 0)
-                return pm_fail(err, PM_E_INPUT, "%s: \"sweep\": \"%s\" has %s twice", where,
-                               axis->key->key, text);
-        }
-    }
+                           texts[i][0] ? "too long for an id" : "empty");
     return true;
+}
+
+/* Values must differ in their labels, of which ids are made. */
+static bool check_values(const struct pm_sweep_axis *axis, const char *where, struct pm_error *err)
+{
+    char(*texts)[VALUE_BYTES] = calloc(axis->count, sizeof *texts);
+    if (!texts) pm_die("no memory for %zu values", axis->count);
+    for (size_t i = 0; i < axis->count; i++)
+        append_value(texts[i], json_array_get(axis->values, i));
+    bool ok = check_texts(texts, axis, where, err);
+    qsort(texts, axis->count, sizeof *texts, by_text);
+    for (size_t i = 1; ok && i < axis->count; i++)
+        if (strcmp(texts[i - 1], texts[i]) == 0)
+            ok = pm_fail(err, PM_E_INPUT, "%s: \"sweep\": \"%s\" has %s twice", where,
+                         axis->key->key, texts[i]);
+    free(texts);
+    return ok;
 }
 
 /* {"uniform": [LOW, HIGH]} */

@@ -4,6 +4,7 @@
 #include "store_example.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <hdf5.h>
 #include <signal.h>
 #include <stdio.h>
@@ -175,6 +176,61 @@ static void a_store_is_never_overwritten(void **state)
     bool created = pm_store_create(&again, path_of("f.h5"), MPI_COMM_WORLD, &shape, &about, &err);
     assert_on_all_ranks(MPI_COMM_WORLD, !created && strstr(err.message, "f.h5 exists already"));
     remove_store("f.h5");
+}
+
+/* Rank 0 does something to the folder between the plan and its commit, which then fails on all ranks. */
+static void assert_commit_fails(const char *name, void meanwhile(const char *path),
+                                const char *sentence)
+{
+    struct pm_error err = {0};
+    struct pm_store *store = NULL;
+    struct pm_store_shape shape = example_shape();
+    struct pm_store_about about = example_about();
+    shape.items = shape.entries = 1;
+    assert_ok(pm_store_create(&store, path_of(name), MPI_COMM_WORLD, &shape, &about, &err), err);
+    if (rank == 0) {
+        struct pm_store_item item = {.id = "", .line = 1, .recipe = "{}"};
+        struct pm_store_prompt prompt = {.text = "", .target = PM_STORE_SOURCE};
+        assert_ok(pm_store_put_item(store, 0, &item, &err), err);
+        assert_ok(pm_store_put_prompt(store, 0, &prompt, &err), err);
+        meanwhile(path_of(name));
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    bool committed = pm_store_commit(store, &err);
+    if (committed || !strstr(err.message, sentence)) print_error("%s\n", err.message);
+    assert_on_all_ranks(MPI_COMM_WORLD, !committed && strstr(err.message, sentence));
+    pm_store_close(store);
+    remove_store(name);
+}
+
+static void make_empty_file(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+static void remove_temporary(const char *path)
+{
+    char pattern[600];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s.tmp-*", path);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    unlink(found.gl_pathv[0]);
+    globfree(&found);
+}
+
+static void what_another_run_made_meanwhile_is_left_alone(void **state)
+{
+    (void)state;
+    assert_commit_fails("m.h5", make_empty_file, "m.h5 has been made by another run meanwhile");
+}
+
+static void a_new_store_that_somebody_removed_is_told(void **state)
+{
+    (void)state;
+    assert_commit_fails("n.h5", remove_temporary, "cannot sync ");
 }
 
 /* A large plan of empty prompts. Ends uncommitted when @p commit is not. */
@@ -408,6 +464,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(contents_depend_neither_on_rank_count_nor_on_the_day),
         cmocka_unit_test(another_rank_count_goes_on_with_a_store),
         cmocka_unit_test(a_store_is_never_overwritten),
+        cmocka_unit_test(what_another_run_made_meanwhile_is_left_alone),
+        cmocka_unit_test(a_new_store_that_somebody_removed_is_told),
         cmocka_unit_test(twenty_thousand_items_take_seconds_and_the_bytes_foretold),
         cmocka_unit_test(a_store_never_committed_vanishes),
     };

@@ -5,6 +5,7 @@
 #include "store_example.h"
 #include "temporary.h"
 
+#include <hdf5.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +189,38 @@ static void a_shard_is_never_overwritten(void **state)
     assert_int_not_equal(stat(temporary_path("there.h5.shard-0"), &status), 0);
 }
 
+/* Other numbers in an attribute of three. */
+static void overwrite(const char *path, const char *name, int64_t first, int64_t second,
+                      int64_t third)
+{
+    const int64_t numbers[SHARDS] = {first, second, third};
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    assert_true(attribute >= 0 && H5Awrite(attribute, H5T_NATIVE_INT64, numbers) >= 0);
+    H5Aclose(attribute);
+    H5Fclose(file);
+}
+
+static void a_store_that_tells_nonsense_of_its_shards_is_refused(void **state)
+{
+    (void)state;
+    struct pm_store *store;
+    struct pm_error err = {0};
+    create_whole("odd.h5");
+    const char *path = temporary_path("odd.h5");
+    overwrite(path, "shard_first_entry", 0, -1, 6);
+    assert_fails(pm_store_open_read(&store, path, &err), err,
+                 "odd.h5: what it says about its shards is damaged");
+    static const int64_t wrong[][SHARDS] = {{0, 6, 1}, {0, 1, 9}, {1, 2, 6}, {0, 1, 1}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        overwrite(path, "shard_first_entry", wrong[i][0], wrong[i][1], wrong[i][2]);
+        assert_fails(pm_store_open_read(&store, path, &err), err,
+                     "odd.h5: its shards do not have all entries, each once");
+    }
+    overwrite(path, "shard_first_entry", 0, 1, 6);
+    assert_true(is_whole(path));
+}
+
 static void packing_makes_one_file_of_it(void **state)
 {
     (void)state;
@@ -262,6 +295,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_shard_in_anothers_place_is_refused),
         cmocka_unit_test(a_shard_cut_short_is_an_error_that_names_it),
         cmocka_unit_test(a_shard_is_never_overwritten),
+        cmocka_unit_test(a_store_that_tells_nonsense_of_its_shards_is_refused),
         cmocka_unit_test(packing_makes_one_file_of_it),
         cmocka_unit_test(forty_shards_are_written_and_read),
     };

@@ -30,13 +30,16 @@ check "a run on it finds nothing to do" ends 2 "$program" run $config --store "$
 check "the run says so" says "nothing was left to do"
 
 check "what is there is not replaced" ends 1 "$program" merge "$work/merged.h5" "$(part 1)"
-check "the name is told" says "merged.h5 exists already"
+check "the name is told" says "merged.h5 exists already; it is replaced only when told to"
 check "two stores with the same edit are refused" ends 1 "$program" merge "$work/a.h5" "$(part 1)" "$work/whole.h5"
 check "both are named" says "$(part 1) and $work/whole.h5 both have entry"
 check "a store of other settings is made" ends 2 "$program" run $config --steps 1 --part 2/3 --store "$work/other.h5"
 check "it is refused" ends 1 "$program" merge "$work/a.h5" "$(part 1)" "$work/other.part-2-of-3.h5"
 check "the difference is told" says '"steps" was 2 and is now 1'
 check "a store is not merged into itself" ends 1 "$program" merge --force "$(part 1)" "$(part 1)" "$(part 2)"
+check "what is wanted is told" says "$(part 1) is one of the stores to be merged: a new name is wanted for what comes of them"
+check "nor into a folder" ends 1 "$program" merge --force "$work" "$(part 1)" "$(part 2)"
+check "which is told" says "$work exists already and is no file"
 check "a refusal leaves nothing behind" [ ! -e "$work/a.h5" ]
 check "without one part, some pictures are left" ends 85 "$program" merge "$work/most.h5" "$(part 3)" "$(part 1)"
 check "a run goes on with what is left" ends 2 on 2 run $config --store "$work/most.h5"

@@ -52,6 +52,11 @@ check "info of a size that cannot be" ends 1 "$program" info models/scenes --wid
 check "says which can" says '"width" is 130; this model takes multiples of 4'
 check "info of no model at all" ends 1 "$program" info README.md
 check "says so" says "README.md will not run"
+no_text=$(printf '\377')
+check "info of a path that is no UTF-8" ends 1 "$program" info "$no_text"
+check "names it" says "the model's path, \"$no_text\", is no UTF-8"
+check "info of a tokenizer's path that is none" ends 1 "$program" info models/scenes --tokenizer "$no_text"
+check "names it too" says "\"$no_text\" is no UTF-8"
 
 # Stable Diffusion 2's kind, of sizes that its levels cannot halve evenly
 cat >"$work/odd.jsonl" <<'END'

@@ -88,6 +88,22 @@ check "plan exits 1 when captures are wrong" ends 1 "$program" plan "$work/captu
 check "each of them is named" says 'the capture "first": layer 99' 'the capture "third": layer 98'
 check "the masks are looked at" prints "words.jsonl:5: note: the mask"
 
+# Names that are too long, and attention maps that no store could hold.
+cat >"$work/long.jsonl" <<EOF
+{"id": "$(printf '%0300d' 0)", "source": "a red ball on a meadow", "targets": []}
+{"id": "path", "source": "a red ball on a meadow", "image": "$(printf '%05000d' 0)", "targets": []}
+EOF
+check "plan exits 1 when names are too long" ends 1 "$program" plan "$work/edits.json" --manifest "$work/long.jsonl"
+check "an id's length is told with the limit" prints '"id" has 300 bytes; 255 are the most'
+check "a path is told by its beginning" prints 'long.jsonl:2: the path of the image 0000000000'
+cat >"$work/large.json" <<EOF
+{"model": "$PWD/models/scenes", "manifest": "edits.jsonl", "steps": 600, "width": 512, "height": 512,
+ "capture": {"attention": [{"name": "self", "kind": "self", "size": [32, 32], "steps": "each", "heads": "each"}]}}
+EOF
+check "plan exits 1 when a store would be beyond any size" ends 1 "$program" plan "$work/large.json"
+check "the dataset and the limits are named" says \
+    "/attention/self would be too large for a store: one picture's may take 2 GiB, all 4 EiB"
+
 cat >"$work/show.jsonl" <<'EOF'
 {"id": "drawn", "source": "a photo of a red ball on a meadow", "targets": [{"prompt": "a photo of a red cube on a meadow", "edit": "replace", "cross_replace_steps": {"default": 0.8, "cube": 0.4}, "equalizer": {"red": 2}, "local_blend": {"source": ["ball"], "target": ["cube"], "subtract": {"source": ["red"], "target": ["red"]}}}, {"prompt": "a photo of a ball on a green meadow", "edit": "refine"}, {"prompt": "a photo of a red extraordinary on a 赤い", "edit": "replace"}, {"prompt": "a photo of a red extraordinary on a meadow", "edit": "replace", "mapper": "reference", "cross_replace_steps": 0}]}
 {"id": "wrong", "source": "a cat", "targets": [{"prompt": "a cat sits", "edit": "replace"}]}

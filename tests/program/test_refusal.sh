@@ -82,4 +82,30 @@ if [ "$(id -u)" -ne 0 ]; then
 else
     echo "# root may write everywhere: a read-only folder is not tried"
 fi
+
+fails "a folder for logs that cannot be made" "cannot make the folder $config/logs: Not a directory" -- \
+    "$program" run $config --store "$work/b.h5" --log-folder $config/logs
+for i in $(seq 21); do echo "[$i]"; done >"$work/lists.jsonl"
+fails "a manifest of wrong lines only" "none of the 21 edits can be done" -- \
+    "$program" run $config --manifest "$work/lists.jsonl" --store "$work/b.h5"
+check "the first 20 are named, the others counted" says "lists.jsonl:20: " \
+    '... and 1 more; `promptmill plan` lists them all'
+check "no more of them" [ "$(grep -c 'lists.jsonl:' "$work/stderr")" -eq 20 ]
+
+# Each rank has a folder of its own, as hosts have whose disks are not shared.
+for rank in 0 1; do
+    mkdir "$work/$rank"
+    sed -n "$((rank + 1)),5p" tests/program/edits.jsonl >"$work/$rank/edits.jsonl"
+done
+sed "s|\"edits.jsonl\"|\"/proc/self/cwd/edits.jsonl\"|; s|\"../../models/scenes\"|\"$model\"|" \
+    $config >"$work/apart.json"
+on_two_disks()
+{
+    timeout -k 10 120 mpirun --oversubscribe --bind-to none \
+        -n 1 --wdir "$work/0" "$program" "$@" : -n 1 --wdir "$work/1" "$program" "$@"
+}
+bytes_of() { wc -c <"$work/$1/edits.jsonl"; }
+fails "ranks that see two manifests" \
+    "edits.jsonl has $(bytes_of 1) bytes where rank 1 runs, and $(bytes_of 0) where rank 0 does" -- \
+    on_two_disks run "$work/apart.json" --store "$work/b.h5"
 check "nothing was begun" [ ! -e "$work/b.h5" ]

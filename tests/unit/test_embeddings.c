@@ -171,6 +171,22 @@ static void files_give_their_vectors_and_word(void **state)
     pm_arena_free(&memory);
 }
 
+/* A prompt has 77 tokens, two of them its start and its end. */
+static void a_word_of_more_vectors_than_a_prompt_has_room_for_is_refused(void **state)
+{
+    (void)state;
+    struct pm_embeddings *e;
+    struct pm_error err = {0};
+    static const float many[76];
+    temporary_write_safetensors("many.safetensors",
+                                "{\"<a>\": {\"dtype\": \"F32\", \"shape\": [76, 1], "
+                                "\"data_offsets\": [0, 304]}}",
+                                many, sizeof many);
+    const struct pm_embedding_file file = {.path = temporary_path("many.safetensors")};
+    assert_fails(pm_embeddings_open(&e, &file, 1, &err), err,
+                 "many.safetensors: \"<a>\" has 76 vectors; a prompt has room for 75");
+}
+
 static void files_that_are_no_embedding_are_refused(void **state)
 {
     (void)state;
@@ -220,6 +236,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_word_that_cannot_be_new_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_give_their_vectors_and_word, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_word_of_more_vectors_than_a_prompt_has_room_for_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_that_are_no_embedding_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_tokens_than_a_prompt_has_are_counted, set_up,
                                         tear_down),

@@ -378,6 +378,10 @@ static void foreign_keys_are_refused_by_name(void **state)
         begin("\"lora_adapter_metadata\": \"{\\\"unet.use_dora\\\": true, \\\"unet.r\\\": 2}\"");
     add_half(&dora, "unet.x.lora_A.weight", 1);
     assert_refused(&dora, "has unet.use_dora: not supported");
+    struct builder text =
+        begin("\"lora_adapter_metadata\": \"{\\\"unet.lora_alpha\\\": \\\"8\\\"}\"");
+    add_half(&text, "unet.x.lora_A.weight", 1);
+    assert_refused(&text, "its lora_adapter_metadata says unet.lora_alpha is a string");
 }
 
 static void an_alpha_that_is_no_number_is_refused(void **state)

@@ -75,8 +75,10 @@ static void wrong_runs_are_refused(void **state)
     struct pm_error err = {0};
     const char *const wrong[][2] = {
         {"{\"height\": 3, \"width\": 5, \"runs\": [0, 2, 4]}", "odd number"},
-        {"{\"height\": 3, \"width\": 5, \"runs\": [14, 2]}", "a run of 2 pixels from 14"},
-        {"{\"height\": 3, \"width\": 5, \"runs\": [-1, 2]}", "[0] and [1]"},
+        {"{\"height\": 3, \"width\": 5, \"runs\": [14, 2]}",
+         "[0]: a run of 2 pixels from 14 goes beyond the 15 there are"},
+        {"{\"height\": 3, \"width\": 5, \"runs\": [-1, 2]}",
+         "[0] and [1] are not a run's start and length"},
         {"{\"height\": 3, \"width\": 5, \"runs\": [0, 1, 1, 9223372036854775807]}", "[2]"},
         {"{\"height\": 3, \"width\": 5, \"runs\": [9223372036854775807, 1]}", "goes beyond"},
         {"{\"height\": 3, \"width\": 5, \"runs\": [0, 1.5]}", "[0] and [1]"},

@@ -71,6 +71,28 @@ static void overrides_are_refused(void **state)
     }
 }
 
+static void keys_that_no_config_has_are_refused(void **state)
+{
+    (void)state;
+    static const struct refusal refusals[] = {
+        {"stepps", "a config has no key \"stepps\"; did you mean \"steps\"?"},
+        {"elephant", "a config has no key \"elephant\""},
+        {"limits.thread", "a config has no key \"thread\"; did you mean \"threads\"?"},
+        {"store.elephant", "a config has no key \"elephant\""},
+    };
+    struct pm_config config;
+    struct pm_error err = {0};
+    static const char text[] = "{\"model\": \"m\", \"manifest\": \"a\"}";
+    assert_ok(pm_config_parse(&config, text, sizeof text - 1, "config.json", &err), err);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        const json_t *value;
+        if (pm_config_value(&value, &config, refusals[i].text, &err))
+            fail_msg("%s was found", refusals[i].text);
+        assert_string_equal(err.message, refusals[i].sentence);
+    }
+    pm_config_free(&config);
+}
+
 static void a_line_is_refused(void **state)
 {
     (void)state;
@@ -219,14 +241,18 @@ static void networks_are_refused(void **state)
     static const struct refusal unets[] = {
         {"{\"block_out_channels\": []}", "\"block_out_channels\""},
         {"{}", "\"block_out_channels\" is missing"},
+        {"{\"block_out_channels\": [7], \"norm_num_groups\": 7, \"attention_head_dim\": 1, "
+         "\"down_block_types\": [\"DownBlock2D\"], \"up_block_types\": [\"UpBlock2D\"]}",
+         "a first level of 7 channels has no time embedding"},
     };
     static const struct refusal encoders[] = {
         {"[]", "an object {...} is wanted, not a list"},
         {"{\"model_type\": \"t5\"}", "\"model_type\" is \"t5\"; only clip_text_model is supported"},
+        {"{\"hidden_act\": \"relu\"}", "\"hidden_act\" is \"relu\""},
     };
     struct pm_arena memory;
     pm_arena_init(&memory, (size_t)1 << 28);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         struct pm_error err = {0};
         struct pm_unet unet;
         struct pm_text_encoder encoder;
@@ -274,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configs_are_refused),
         cmocka_unit_test(overrides_are_refused),
+        cmocka_unit_test(keys_that_no_config_has_are_refused),
         cmocka_unit_test(a_line_is_refused),
         cmocka_unit_test(strings_with_nul_are_refused),
         cmocka_unit_test(lists_that_are_too_long_are_refused),

@@ -363,6 +363,42 @@ static void a_tensor_that_nobody_knows_is_named(void **state)
     }
 }
 
+/* OpenCLIP has the matrices of query, key and value in one tensor. */
+static void a_tensor_that_cannot_be_cut_in_three_is_named(void **state)
+{
+    (void)state;
+    struct pm_single_file file;
+    struct pm_component component;
+    struct pm_error err = {0};
+    read_list("sd21");
+    for (size_t i = 0; i < entry_count; i++)
+        if (strstr(entries[i].name, "resblocks.0.attn.in_proj_bias"))
+            json_array_set_new(entries[i].shape, 0, json_integer(3071));
+    write_list("model.safetensors");
+    assert_ok(pm_single_file_open(&file, temporary_path("model.safetensors"), &nothing_more, &err),
+              err);
+    assert_fails(
+        pm_single_file_component(&component, &file, PM_TEXT_ENCODER, &err), err,
+        "model.safetensors: the rows of "
+        "\"cond_stage_model.model.transformer.resblocks.0.attn.in_proj_bias\" are not three "
+        "times as many");
+    pm_single_file_close(&file);
+    forget_list();
+}
+
+static void configs_that_are_not_there_are_named(void **state)
+{
+    (void)state;
+    struct pm_single_file file;
+    struct pm_error err = {0};
+    const struct pm_single_file_options given = {.configs = "no/such/folder"};
+    read_list("sd15");
+    write_list("model.safetensors");
+    assert_fails(pm_single_file_open(&file, temporary_path("model.safetensors"), &given, &err), err,
+                 "the folder of configs, no/such/folder, is not there");
+    forget_list();
+}
+
 static void what_training_leaves_behind_is_passed_over(void **state)
 {
     (void)state;
@@ -421,6 +457,8 @@ int main(void)
         cmocka_unit_test(each_family_has_its_padding),
         cmocka_unit_test(a_file_without_a_tokenizer_says_what_to_do),
         cmocka_unit_test(other_models_are_refused_by_what_they_are),
+        cmocka_unit_test(a_tensor_that_cannot_be_cut_in_three_is_named),
+        cmocka_unit_test(configs_that_are_not_there_are_named),
         cmocka_unit_test(a_tensor_that_nobody_knows_is_named),
         cmocka_unit_test(what_training_leaves_behind_is_passed_over),
         cmocka_unit_test(a_pickled_file_is_refused_with_what_converts_it),

@@ -196,14 +196,14 @@ static void a_name_that_is_taken_is_replaced_only_when_told_to(void **state)
     const char *copy = temporary_path("copy.h5");
     temporary_write_text("copy.h5", "no store");
     assert_fails(pm_store_pack(EXAMPLE_FILE, copy, &options, &report, &err), err,
-                 "copy.h5 exists already");
+                 "copy.h5 exists already; it is replaced only when told to");
     options.replaces = true;
     assert_ok(pm_store_pack(EXAMPLE_FILE, copy, &options, &report, &err), err);
     assert_ok(pm_store_open_read(&store, copy, &err), err);
     pm_store_close(store);
     unlink(copy);
     assert_fails(pm_store_pack(EXAMPLE_FILE, temporary_path("."), &options, &report, &err), err,
-                 "is no file");
+                 "exists already and is no file");
 }
 
 static void a_store_is_never_packed_into_itself(void **state)
@@ -218,7 +218,8 @@ static void a_store_is_never_packed_into_itself(void **state)
     assert_int_equal(link(live, hard), 0);
     assert_int_equal(symlink(live, soft), 0);
     options.replaces = true;
-    assert_fails(pm_store_pack(live, live, &options, &report, &err), err, "itself");
+    assert_fails(pm_store_pack(live, live, &options, &report, &err), err,
+                 "live.h5 itself; a copy needs another name");
     assert_fails(pm_store_pack(live, hard, &options, &report, &err), err, "itself");
     assert_fails(pm_store_pack(live, soft, &options, &report, &err), err, "itself");
     assert_fails(pm_store_pack(soft, live, &options, &report, &err), err, "itself");

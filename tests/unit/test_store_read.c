@@ -272,6 +272,7 @@ static void numbers_out_of_range_are_refused_when_read(void **state)
         H5Fclose(file);
         assert_ok(pm_store_open_read(&store, broken, &err), err);
         assert_fails(pm_store_read_prompt(&prompt, store, 3, &err), err, cases[i].path);
+        assert_non_null(strstr(err.message, ": entry 3 has a number out of range"));
         pm_store_close(store);
     }
 }

@@ -6,6 +6,7 @@
 #include "temporary.h"
 
 #include <string.h>
+#include <time.h>
 
 static json_t *parse(const char *text)
 {
@@ -98,6 +99,7 @@ static void a_setting_that_changes_nothing_is_refused(void **state)
     struct pm_sweep sweep;
     json_t *json = parse("{\"local_blend.threshold\": [0.6]}"), *line = parse(line_text);
     json_t *maps = parse("{\"id\": \"maps\", \"source\": \"a ball\"}");
+    json_t *inversions = parse("{\"inversion\": [\"direct\", \"null-text\"]}");
     assert_ok(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err);
     assert_fails(pm_sweep_apply(line, &sweep, 0, "edits.jsonl:1", &err), err,
                  "edits.jsonl:1: the sweep of \"local_blend.threshold\" changes nothing here: "
@@ -105,6 +107,11 @@ static void a_setting_that_changes_nothing_is_refused(void **state)
     assert_fails(pm_sweep_apply(maps, &sweep, 0, "edits.jsonl:2", &err), err,
                  "edits.jsonl:2: the sweep of \"local_blend.threshold\" changes nothing here: the "
                  "line has no targets");
+    assert_ok(pm_sweep_read(&sweep, inversions, NULL, "run.json", &err), err);
+    assert_fails(pm_sweep_apply(maps, &sweep, 0, "edits.jsonl:3", &err), err,
+                 "edits.jsonl:3: the sweep of \"inversion\" changes nothing here: the line has no "
+                 "\"image\"");
+    json_decref(inversions);
     json_decref(maps);
     json_decref(line);
     json_decref(json);
@@ -122,7 +129,11 @@ static void wrong_sweeps_are_refused(void **state)
         {"{\"seed\": 7}", "a list of values is wanted"},
         {"{\"seed\": [1, 2, 1]}", "\"seed\" has 1 twice"},
         {"{\"cross_replace_steps\": [0.5, 0.50]}", "\"cross_replace_steps\" has 0.5 twice"},
-        {"{\"mapper\": [\"\"]}", "value 1 of \"mapper\""},
+        {"{\"mapper\": [\"\"]}", "value 1 of \"mapper\" is a string whose name is empty"},
+        {"{\"equalizer\": [null, {\"a word of a hundred bytes, which is more than there is room "
+         "for in "
+         "an id of whatever length\": 0.12345}]}",
+         "value 2 of \"equalizer\" is an object whose name is too long for an id"},
         {"{" SELF "}", "\"random\" is missing: how often to draw"},
         {"{\"random\": 2, \"seed\": [1]}", "has nothing to draw"},
         {"{\"random_seed\": 2}", "has nothing to draw"},
@@ -143,6 +154,55 @@ static void wrong_sweeps_are_refused(void **state)
         assert_fails(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err, cases[i].sentence);
         json_decref(json);
     }
+}
+
+/* A list of whole numbers, so many. @return owned by the caller */
+static json_t *numbers(size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) json_array_append_new(list, json_integer((json_int_t)i));
+    return list;
+}
+
+static void sweeps_that_are_too_large_are_refused(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_sweep sweep;
+    struct pm_manifest manifest;
+    json_t *json = json_pack("{s:o}", "seed", numbers(10001));
+    assert_fails(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err,
+                 "run.json: \"sweep\": \"seed\" has 10001 values; 10000 are the most");
+    json_decref(json);
+    json = json_pack("{s:o, s:o}", "cross_replace_steps", numbers(1000), "seed", numbers(1001));
+    assert_fails(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err,
+                 "run.json: \"sweep\" has more than 1000000 settings");
+    json_decref(json);
+
+    json = json_pack("{s:o, s:o}", "cross_replace_steps", numbers(1000), "seed", numbers(1000));
+    assert_ok(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err);
+    assert_int_equal(sweep.settings, 1000000);
+    char lines[2 * 51 + 1] = "";
+    for (size_t i = 0; i < 51; i++) strcat(lines, "1\n");
+    temporary_write_text("many.jsonl", lines);
+    assert_ok(pm_manifest_open(&manifest, temporary_path("many.jsonl"), &err), err);
+    assert_fails(pm_manifest_sweep(&manifest, &sweep, &err), err,
+                 "51 lines with 1000000 settings each are too many; 50000000 are the most in all");
+    pm_manifest_close(&manifest);
+    json_decref(json);
+}
+
+/* As many as there may be: what was given twice is looked for in no more than a moment. */
+static void ten_thousand_values_are_read_at_once(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_sweep sweep;
+    json_t *json = json_pack("{s:o}", "seed", numbers(10000));
+    clock_t start = clock();
+    assert_ok(pm_sweep_read(&sweep, json, NULL, "run.json", &err), err);
+    assert_true(clock() - start < CLOCKS_PER_SEC);
+    json_decref(json);
 }
 
 /* The value that a sweep gives a line in one of its settings. */
@@ -250,6 +310,8 @@ int main(void)
         cmocka_unit_test(a_threshold_goes_into_the_default_blend_too),
         cmocka_unit_test(a_setting_that_changes_nothing_is_refused),
         cmocka_unit_test(wrong_sweeps_are_refused),
+        cmocka_unit_test(sweeps_that_are_too_large_are_refused),
+        cmocka_unit_test(ten_thousand_values_are_read_at_once),
         cmocka_unit_test(draws_lie_in_their_range_and_fill_it),
         cmocka_unit_test(a_draw_depends_on_seed_line_number_and_key_alone),
         cmocka_unit_test(draws_have_their_numbers_as_labels),

@@ -156,6 +156,11 @@ static void a_broken_merge_is_named_by_its_line(void **state)
     assert_refused("merges.txt:3: \"x\" is not in vocab.json");
     write_file("merges.txt", "b a\n");
     assert_refused("merges.txt:1: the two together, \"ba\", are not in vocab.json");
+    write_file("vocab.json", "{\"a\": 0, \"aa\": 1, \"aaa\": 2, \"aaaa\": 3, \"aaaaa\": 4, "
+                             "\"<|startoftext|>\": 5, \"<|endoftext|>\": 6}");
+    write_file("merges.txt", "a a\na aa\naa a\na aaa\naaa a\naa aa\na aaaa\naaaa a\n");
+    assert_refused("merges.txt:8: more merges than the 7 tokens of vocab.json");
+    write_file("vocab.json", VOCABULARY);
     write_file("merges.txt", "a b\na b\n");
     assert_refused("merges.txt:2: \"a b\" is there twice");
 }
@@ -393,6 +398,11 @@ static void a_wrong_file_of_the_whole_is_refused_with_the_entry(void **state)
              VOCABULARY);
     write_file("tokenizer.json", whole);
     assert_refused("tokenizer.json: \"merges\"[1]: \"a \" is not two tokens");
+    char large[6000];
+    snprintf(large, sizeof large, "{\"model\": {\"vocab\": %s, \"merges\": [\"%05000d b\"]}}",
+             VOCABULARY, 0);
+    write_file("tokenizer.json", large);
+    assert_refused("tokenizer.json: \"merges\"[0] is longer than 4096 bytes");
     snprintf(whole, sizeof whole, "{\"model\": {\"vocab\": %s}}", VOCABULARY);
     write_file("tokenizer.json", whole);
     assert_refused("tokenizer.json: \"merges\" is no list of at most 9");
