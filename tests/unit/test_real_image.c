@@ -191,7 +191,7 @@ static void a_blend_against_the_inversion_keeps_it_outside_the_mask(void **state
 {
     (void)state;
     struct edited *e = edit("\"ddim\"", 1,
-                            "{" CUBE ", \"local_blend\": {\"threshold\": 0.7, \"start\": 0, "
+                            "{" CUBE ", \"local_blend\": {\"threshold\": 0.8, \"start\": 0, "
                             "\"background\": \"inversion\"}}");
     const float *last = e->pictures[1].trajectory + (STEPS - 1) * LATENT;
     const float *clean = e->inversion + STEPS * LATENT;

@@ -41,12 +41,13 @@ LARGEST_SELF = {"stable": 4, "nulltext": 2, "pnp": 2}  # the latent's side, divi
 class Model:
     """A model folder, in float32, and what its parts compute."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, memory_format=torch.contiguous_format):
         self.pipe = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
         self.unet, self.vae = self.pipe.unet.eval(), self.pipe.vae.eval()
         self.tokenizer, self.scale = self.pipe.tokenizer, self.vae.config.scaling_factor
         for part in (self.unet, self.vae, self.pipe.text_encoder):
             part.requires_grad_(False)
+        self.unet.to(memory_format=memory_format)
 
     def ids(self, prompts):
         return self.tokenizer(prompts, padding="max_length", max_length=77, truncation=True,
@@ -260,6 +261,14 @@ def null_text(model, parameters, scheduler, alphas, levels, context, empty, move
     return embeddings, losses
 
 
+def spread(made, again):
+    """How far another order of summation leads the reference itself: an edit may be unstable."""
+    latents = [(again[key] - value).square().mean().sqrt() / value.square().mean().sqrt()
+               for key, value in made.items() if key.startswith("latents")]
+    return {"latents": float(max(latents)),
+            "mean_cross": float((again["mean_cross"] - made["mean_cross"]).abs().max())}
+
+
 def compare(name, made, given):
     """Print what is furthest off. Returns whether all tensors agree within their tolerances."""
     worst = {}
@@ -294,7 +303,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    model = Model(arguments.model)
+    model, other = Model(arguments.model), Model(arguments.model, torch.channels_last)
     edits = sorted(arguments.data.glob("edits/scenes/*.safetensors"))
     inversions = sorted(arguments.data.glob("inversion/*.safetensors"))
     makers = MAKERS | {str(path.relative_to(arguments.data).with_suffix("")): maker
@@ -310,6 +319,8 @@ def main():
         inputs = load_file(stem.parent / "unet.safetensors") if name.endswith("unet_grad") else {}
         everything = extra | parameters
         made = makers[name](model, everything, inputs | given)
+        if makers[name] is edit:
+            everything["spread"] = spread(made, edit(other, everything, given))
         agree &= compare(name, made, given)
         out = arguments.out / name
         out.parent.mkdir(parents=True, exist_ok=True)
