@@ -43,29 +43,34 @@ static bool share_fingerprint(struct pm_model *model, const struct pm_world *wor
                               struct pm_error *err)
 {
     bool ok = world->node_rank != 0 || pm_model_fingerprint(model, err);
+    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err)); /* asleep, until it has */
     MPI_Bcast(model->fingerprint, sizeof model->fingerprint, MPI_CHAR, 0, world->node_comm);
-    return pm_agree(MPI_COMM_WORLD, ok, err);
+    return true;
 }
 
-/* All hosts have the weights in a file, or none uses it.
- * @param is_mapped  else *out is not owned */
-static bool map_packed(bool *is_mapped, struct pm_model *out, const struct pm_world *world,
-                       const char *path, const struct pm_model_additions *additions,
+/* All hosts have the weights in a file, or none uses it, and the model is as it was opened. */
+static bool map_packed(bool *is_mapped, struct pm_model *opened, const struct pm_world *world,
                        const char *folder, struct pm_error *err)
 {
     struct pm_error why = {0};
-    bool ok = pm_agree(MPI_COMM_WORLD, pm_model_measure(out, path, additions, err), err) &&
-              share_fingerprint(out, world, err);
-    *is_mapped = ok && pm_agree(MPI_COMM_WORLD,
-                                pm_model_map_packed(out, folder, (size_t)world->node_rank,
-                                                    (size_t)world->ranks_on_node, &why),
-                                &why);
+    PM_TRY(pm_agree(MPI_COMM_WORLD, pm_model_measure_weights(opened, err), err));
+    PM_TRY(share_fingerprint(opened, world, err));
+    bool ok = pm_model_map_packed(opened, folder, (size_t)world->node_rank,
+                                  (size_t)world->ranks_on_node, &why);
+    *is_mapped = pm_agree(MPI_COMM_WORLD, ok, &why);
     if (*is_mapped) return true;
-    pm_model_free(out);
-    if (ok && world->rank == 0)
+    pm_model_drop_weights(opened);
+    if (world->rank == 0)
         pm_log(PM_LOG_INFO, "%s: the weights are packed, and kept there for the next run",
                why.message);
-    return ok;
+    return true;
+}
+
+static bool pack(struct pm_model *opened, const struct pm_world *world, struct pm_error *err)
+{
+    PM_TRY(pm_node_arena_fill(&opened->weights, world, "weights", pm_model_weights_bytes(),
+                              load_weights, opened, err));
+    return opened->fingerprint[0] || share_fingerprint(opened, world, err);
 }
 
 static void save_packed(const struct pm_model *model, const struct pm_world *world,
@@ -81,16 +86,13 @@ bool load_model_shared(struct pm_model *out, const struct pm_world *world, const
                        struct pm_error *err)
 {
     bool is_mapped = false;
-    if (packed) PM_TRY(map_packed(&is_mapped, out, world, path, additions, packed, err));
-    if (is_mapped) return true;
     bool ok = pm_agree(MPI_COMM_WORLD, pm_model_open(out, path, additions, err), err) &&
-              pm_node_arena_fill(&out->weights, world, "weights", pm_model_weights_bytes(),
-                                 load_weights, out, err);
+              (!packed || map_packed(&is_mapped, out, world, packed, err)) &&
+              (is_mapped || pack(out, world, err));
     if (!ok) {
         pm_model_free(out);
         return false;
     }
-    pm_model_finish(out);
-    if (packed) save_packed(out, world, packed);
+    if (packed && !is_mapped) save_packed(out, world, packed);
     return true;
 }

@@ -55,11 +55,10 @@ static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model 
     pm_hash_text(text, &all, sizeof all);
 }
 
-static bool fingerprint(char text[PM_HASH_TEXT_BYTES], const struct pm_model *opened,
-                        struct pm_error *err)
+bool pm_model_fingerprint(struct pm_model *opened, struct pm_error *err)
 {
-    PM_TRY(pm_checkpoint_fingerprint(text, &opened->checkpoint, err));
-    hash_additions(text, opened);
+    PM_TRY(pm_checkpoint_fingerprint(opened->fingerprint, &opened->checkpoint, err));
+    hash_additions(opened->fingerprint, opened);
     return true;
 }
 
@@ -119,21 +118,17 @@ static bool check_networks(const struct pm_model *m, struct pm_error *err)
     return true;
 }
 
-/* The memory begins with the fingerprint, which only one of those who share it makes. Addresses are
- * kept elsewhere, by each for itself. */
 static bool load_networks(const struct loading *l, struct pm_error *err)
 {
     struct pm_model *m = l->model;
     PM_ASSERT(l->memory->used == 0);
-    char *shared_fingerprint = pm_arena_bytes(l->memory, PM_HASH_TEXT_BYTES);
     pm_arena_init(&m->layers, LAYERS_BYTES);
     PM_TRY(load_network(PM_TEXT_ENCODER, l, err));
     PM_TRY(load_network(PM_UNET, l, err));
     if (m->loras) PM_TRY(pm_loras_check_all_used(m->loras, err));
     PM_TRY(load_network(PM_VAE, l, err));
     PM_TRY(check_networks(m, err));
-    PM_TRY(check_tokens(&m->text_encoder, m, l->memory, err));
-    return l->share != 0 || l->only_measures || fingerprint(shared_fingerprint, m, err);
+    return check_tokens(&m->text_encoder, m, l->memory, err);
 }
 
 bool pm_model_load_weights(struct pm_arena *memory, struct pm_model *opened, size_t share,
@@ -142,17 +137,6 @@ bool pm_model_load_weights(struct pm_arena *memory, struct pm_model *opened, siz
     const struct loading loading = {
         .model = opened, .share = share, .shares = shares, .memory = memory};
     return load_networks(&loading, err);
-}
-
-bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err)
-{
-    return fingerprint(measured->fingerprint, measured, err);
-}
-
-void pm_model_finish(struct pm_model *model)
-{
-    PM_ASSERT(model->weights.used >= sizeof model->fingerprint);
-    memcpy(model->fingerprint, model->weights.base, sizeof model->fingerprint);
 }
 
 bool pm_model_load(struct pm_model *out, const char *path, struct pm_error *err)
@@ -165,22 +149,27 @@ bool pm_model_load_with(struct pm_model *out, const char *path,
 {
     PM_TRY(pm_model_open(out, path, additions, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (!pm_model_load_weights(&out->weights, out, 0, 1, err)) {
+    if (!pm_model_load_weights(&out->weights, out, 0, 1, err) || !pm_model_fingerprint(out, err)) {
         pm_model_free(out);
         return false;
     }
     pm_arena_seal(&out->weights);
-    pm_model_finish(out);
     return true;
+}
+
+bool pm_model_measure_weights(struct pm_model *opened, struct pm_error *err)
+{
+    pm_arena_init(&opened->weights, WEIGHTS_BYTES);
+    const struct loading measuring = {
+        .model = opened, .only_measures = true, .memory = &opened->weights};
+    return load_networks(&measuring, err);
 }
 
 bool pm_model_measure(struct pm_model *out, const char *path,
                       const struct pm_model_additions *additions, struct pm_error *err)
 {
     PM_TRY(pm_model_open(out, path, additions, err));
-    pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    const struct loading measuring = {.model = out, .only_measures = true, .memory = &out->weights};
-    if (load_networks(&measuring, err)) return true;
+    if (pm_model_measure_weights(out, err)) return true;
     pm_model_free(out);
     return false;
 }
@@ -204,13 +193,18 @@ bool pm_model_save_packed(const struct pm_model *model, const char *folder, stru
     return pm_packed_file_save(&model->weights, &key, folder, err);
 }
 
+void pm_model_drop_weights(struct pm_model *model)
+{
+    pm_arena_free(&model->weights);
+    pm_arena_free(&model->layers);
+}
+
 void pm_model_free(struct pm_model *model)
 {
     if (model->tokenizer) pm_tokenizer_free(model->tokenizer);
     pm_loras_close(model->loras);
     pm_embeddings_close(model->embeddings);
     pm_checkpoint_close(&model->checkpoint);
-    pm_arena_free(&model->weights);
-    pm_arena_free(&model->layers);
+    pm_model_drop_weights(model);
     *model = (struct pm_model){0};
 }

@@ -51,34 +51,35 @@ PM_MUST_CHECK bool pm_model_measure(struct pm_model *out, const char *path,
                                     const struct pm_model_additions *additions,
                                     struct pm_error *err);
 
-/** Set the fingerprint of a model that was measured: reads all of its files. */
-PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *measured, struct pm_error *err);
+/** Set the fingerprint of a model that was opened or measured: reads all of its files. */
+PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *opened, struct pm_error *err);
 
-/** Give a model that was measured its weights, from the file of them in a folder (packed_file.h): then
- *  it is as loaded. The fingerprint must be set.
- *  @param share, shares  as of pm_packed_file_map
- *  @return true; else err with the reason, and the model can only be freed */
-PM_MUST_CHECK bool pm_model_map_packed(struct pm_model *measured, const char *folder, size_t share,
-                                       size_t shares, struct pm_error *err);
-
-/** Write that file, of a model that was loaded. */
-PM_MUST_CHECK bool pm_model_save_packed(const struct pm_model *model, const char *folder,
-                                        struct pm_error *err);
-
-/** The same in steps, for ranks that share the weights. Each opens the model. Each loads its share of
- *  the weights into an arena that all of them have as model->weights. When all are done, each finishes.
- *
- *  This reads all but the networks. @return true, *out owned by the caller (pm_model_free) */
+/** The same in steps, for ranks that share the weights. Each opens the model, which reads all but the
+ *  networks. @return true, *out owned by the caller (pm_model_free) */
 PM_MUST_CHECK bool pm_model_open(struct pm_model *out, const char *path,
                                  const struct pm_model_additions *additions, struct pm_error *err);
 
-/** Load and pack the networks. @param memory  empty; all numbers that are loaded go there
+/** Then each loads and packs its share of the networks into an arena that all of them have as
+ *  model->weights. @param memory  empty; all numbers that are loaded go there
  *  @param share  of @p shares: which part to load; 0 of 1: all. All of the memory is taken */
 PM_MUST_CHECK bool pm_model_load_weights(struct pm_arena *memory, struct pm_model *opened,
                                          size_t share, size_t shares, struct pm_error *err);
 
-/** Find the fingerprint in model->weights, where share 0 has put it. */
-void pm_model_finish(struct pm_model *model);
+/** Or each measures the networks, as pm_model_measure does, … */
+PM_MUST_CHECK bool pm_model_measure_weights(struct pm_model *opened, struct pm_error *err);
+
+/** … and takes the weights from the file of them in a folder (packed_file.h): then the model is as
+ *  loaded. Its fingerprint must be set. @param share, shares  as of pm_packed_file_map
+ *  @return true; else err with the reason, and the weights can only be dropped */
+PM_MUST_CHECK bool pm_model_map_packed(struct pm_model *measured, const char *folder, size_t share,
+                                       size_t shares, struct pm_error *err);
+
+/** The model is as it was opened. */
+void pm_model_drop_weights(struct pm_model *model);
+
+/** Write that file, of a model that was loaded and has its fingerprint. */
+PM_MUST_CHECK bool pm_model_save_packed(const struct pm_model *model, const char *folder,
+                                        struct pm_error *err);
 
 /** Room for the weights of anything: address space only. */
 size_t pm_model_weights_bytes(void);
