@@ -2,6 +2,7 @@
 #include "verb_arguments.h"
 #include "verbs.h"
 
+#include "pm/base/path.h"
 #include "pm/base/whole_file.h"
 #include "pm/data/import.h"
 #include "pm/runtime/exit_status.h"
@@ -102,7 +103,7 @@ static const struct argp argp = {
 static char *default_out(const char *file)
 {
     char *out;
-    const char *slash = strrchr(file, '/'), *dot = strrchr(slash ? slash : file, '.');
+    const char *dot = strrchr(pm_path_name(file), '.');
     int length = dot ? (int)(dot - file) : (int)strlen(file);
     if (asprintf(&out, "%.*s.manifest.jsonl", length, file) < 0) pm_die("no memory for a path");
     return out;

@@ -21,9 +21,9 @@ PM_MUST_CHECK bool measure_model(struct pm_model *out, const struct pm_config *c
 
 /** pm_model_load_with, by the ranks of each host together where they can share memory
  *  (pm_node_arena_fill).
- *  @param packed  a folder with files of packed weights: where every host finds the model's there, it
- *                 maps it; else each writes one. Whatever is wrong with it, the model is loaded. NULL:
- *                 none
+ *  @param packed  a folder with files of packed weights: where every host finds the model's there,
+ *                 it maps it; else each writes one. Whatever is wrong with it, the model is loaded.
+ *                 NULL: none
  *  Collective over all ranks. @return true, *out owned by the caller (pm_model_free); false on all
  *  ranks, *out empty, err with the lowest failed rank's sentence */
 PM_MUST_CHECK bool load_model_shared(struct pm_model *out, const struct pm_world *world,

@@ -3,6 +3,7 @@
 #include "run_inversions.h"
 
 #include "pm/base/log.h"
+#include "pm/base/path.h"
 #include "pm/data/image_fit.h"
 #include "pm/data/image_metrics.h"
 
@@ -17,8 +18,7 @@ static const double FAILED_PSNR = 20.0;
 static bool image_path(char path[PATH_MAX], const char *manifest, const char *image,
                        struct pm_error *err)
 {
-    const char *slash = strrchr(manifest, '/');
-    int folder = image[0] != '/' && slash ? (int)(slash + 1 - manifest) : 0;
+    int folder = image[0] == '/' ? 0 : (int)(pm_path_name(manifest) - manifest);
     if (snprintf(path, PATH_MAX, "%.*s%s", folder, manifest, image) < PATH_MAX) return true;
     return pm_fail(err, PM_E_INPUT, "the path of the image %.100s... is too long", image);
 }

@@ -62,8 +62,8 @@ PM_MUST_CHECK bool run_settings_make(struct pm_edit_settings *settings,
                                      const struct pm_config *config, const struct pm_model *model,
                                      struct pm_error *err);
 
-/** Called with each line of the rank's share, in order, as it is looked at: its item's cost is 0 when
- *  nothing of it can be done.
+/** Called with each line of the rank's share, in order, as it is looked at: its item's cost is 0
+ *  when nothing of it can be done.
  *  @param plan  not yet whole */
 typedef void run_plan_watch(void *self, const struct run_plan *plan,
                             const struct run_plan_line *line);

@@ -4,9 +4,9 @@
 #include "verbs.h"
 
 #include "pm/base/log.h"
+#include "pm/base/path.h"
 #include "pm/runtime/agree.h"
 
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -20,8 +20,8 @@ static bool check_room(const struct run *r, struct pm_error *err)
     char folder[PATH_MAX];
     struct statvfs disk;
     uint64_t wanted = pm_store_bytes(&r->plan.shape) / r->config.parts; /* the rest stays holes */
-    snprintf(folder, sizeof folder, "%s", r->config.store);
-    if (statvfs(dirname(folder), &disk) != 0) return true; /* creating will tell */
+    pm_path_folder(folder, r->config.store);
+    if (statvfs(folder, &disk) != 0) return true; /* creating will tell */
     uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
     if (room >= wanted) return true;
     return pm_fail(err, PM_E_IO, "%s takes %llu bytes, and its disk has %llu left", r->config.store,

@@ -1,7 +1,7 @@
 #include "pm/data/manifest.h"
-#include "pm/base/path.h"
 
 #include "pm/base/open_file.h"
+#include "pm/base/path.h"
 
 #include <errno.h>
 #include <stdio.h>

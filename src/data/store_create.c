@@ -37,16 +37,16 @@ void store_make_uuid(char text[STORE_UUID_BYTES])
 void store_remove_stale(const char *path)
 {
     enum { STALE_SECONDS = 3600 };
-    const char *base = pm_path_name(path);
-    char *folder = base > path ? strndup(path, (size_t)(base - path)) : strdup("./");
-    char *prefix;
-    if (!folder || asprintf(&prefix, "%s.tmp-", base) < 0) pm_die("no memory to create %s", path);
+    char folder[PATH_MAX], *prefix;
+    pm_path_folder(folder, path);
+    if (asprintf(&prefix, "%s.tmp-", pm_path_name(path)) < 0)
+        pm_die("no memory to create %s", path);
     DIR *dir = opendir(folder);
     for (struct dirent *file; dir && (file = readdir(dir));) {
         char *name;
         struct stat about;
         if (strncmp(file->d_name, prefix, strlen(prefix)) != 0) continue;
-        if (asprintf(&name, "%s%s", folder, file->d_name) < 0)
+        if (asprintf(&name, "%s/%s", folder, file->d_name) < 0)
             pm_die("no memory to create %s", path);
         if (lstat(name, &about) == 0 && S_ISREG(about.st_mode) &&
             time(NULL) - about.st_mtime >= STALE_SECONDS)
@@ -55,7 +55,6 @@ void store_remove_stale(const char *path)
     }
     if (dir) closedir(dir);
     free(prefix);
-    free(folder);
 }
 
 /* Rank 0's part before the file exists. */

@@ -1,8 +1,9 @@
 #include "store_internal.h"
 
+#include "pm/base/path.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,10 +164,9 @@ static bool sync_file(const char *path)
 /* A new name is a change of its folder. Not every file system can sync that. */
 static void sync_folder(const char *path)
 {
-    char *copy = strdup(path);
-    if (!copy) pm_die("no memory to write %s", path);
-    (void)sync_file(dirname(copy));
-    free(copy);
+    char folder[PATH_MAX];
+    pm_path_folder(folder, path);
+    (void)sync_file(folder);
 }
 
 bool store_publish(const char *temporary, const char *path, bool replaces, struct pm_error *err)

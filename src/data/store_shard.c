@@ -1,5 +1,7 @@
 #include "store_shard_impl.h"
 
+#include "pm/base/path.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +44,7 @@ void store_shards_lay_out(struct pm_store *store, const char *prefix, const char
                           const size_t *first_item, const size_t *first_entry)
 {
     size_t count = store->shape.shards;
-    const char *slash = strrchr(store->path, '/');
+    int folder = (int)(pm_path_name(store->path) - store->path); /* with its slash */
     struct store_shards *shards = calloc(1, sizeof *shards + (count + 1) * sizeof *shards->shard);
     if (!shards) pm_die("no memory for the %zu shards of %s", count, store->path);
     store->shards = shards;
@@ -53,8 +55,7 @@ void store_shards_lay_out(struct pm_store *store, const char *prefix, const char
         struct shard *s = &shards->shard[i];
         s->first_item = first_item[i];
         s->first_entry = first_entry[i];
-        if (asprintf(&s->path, "%.*s%s%zu", slash ? (int)(slash - store->path + 1) : 0, store->path,
-                     prefix, i) < 0)
+        if (asprintf(&s->path, "%.*s%s%zu", folder, store->path, prefix, i) < 0)
             pm_die("no memory for the shards of %s", store->path);
     }
     shards->shard[count].first_item = store->shape.items;

@@ -1,7 +1,6 @@
 #include "store_shard_impl.h"
 
 #include "pm/base/log.h"
-
 #include "pm/base/path.h"
 
 #include <errno.h>

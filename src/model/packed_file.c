@@ -2,6 +2,7 @@
 
 #include "pm/base/hash.h"
 #include "pm/base/open_file.h"
+#include "pm/base/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,10 +43,10 @@ static size_t block_count(size_t bytes)
 static bool path_of(char path[PATH_MAX], const struct pm_packed_key *key, const char *folder,
                     struct pm_error *err)
 {
-    int n = snprintf(path, PATH_MAX, "%s/%s-%s.packed", folder, key->fingerprint,
-                     key->precision == PM_BF16 ? "bf16" : "fp32");
-    return (n > 0 && n < PATH_MAX) ||
-           pm_fail(err, PM_E_INPUT, "the path %.100s... is too long", folder);
+    char name[PM_HASH_TEXT_BYTES + sizeof "-fp32.packed"];
+    snprintf(name, sizeof name, "%s-%s.packed", key->fingerprint,
+             key->precision == PM_BF16 ? "bf16" : "fp32");
+    return pm_path_join(path, PATH_MAX, folder, name, err);
 }
 
 /* All but the checksums of the numbers. */
@@ -147,7 +148,7 @@ static bool write_all(int file, const void *from, size_t bytes)
     return true;
 }
 
-/* Does the path still lead to the open file? Not when the process that had the lock has just renamed it. */
+/* Does the path lead to the open file? Not when who had the lock has just renamed it. */
 static bool is_at(const char *path, int file)
 {
     struct stat here, open_one;

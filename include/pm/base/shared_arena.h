@@ -1,8 +1,9 @@
-/** @file shared_arena.h  An arena that other processes of this host read, each at an address of its own.
+/** @file shared_arena.h  An arena that other processes of this host read, each at an address of its
+ *  own.
  *
- *  One process creates the arena and sends the offer, which is plain bytes; the others attach, and all
- *  may fill it. Its memory is a nameless file (memfd), which no limit on /dev/shm's size touches and which is gone
- *  when the last process is, however it ends.
+ *  One process creates the arena and sends the offer, which is plain bytes; the others attach, and
+ *  all may fill it. Its memory is a nameless file (memfd), which no limit on /dev/shm touches
+ *  and which is gone when the last process is, however it ends.
  *
  *  All that fails here fails because of the system; callers go on with memory of their own. */
 #ifndef PM_BASE_SHARED_ARENA_H

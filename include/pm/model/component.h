@@ -16,9 +16,8 @@ struct pm_component {
         shares; /* which part of the weights is to be written, so that several processes can
                              load one network into memory that they share; 0, 0: all */
     enum pm_precision precision; /* of the products of the layers that bear most of the work */
-    struct pm_arena
-        *layers;        /* borrowed: where a load puts what has addresses in it, a little for each
-                                layer; NULL: beside the weights */
+    struct pm_arena *layers;     /* borrowed: where a load puts its lists of layers, which have
+                                addresses in them; NULL: beside the weights */
     bool only_measures; /* a load takes memory without touching it, and reads nothing: to see
                                  whether the network would load, and into how much */
 };

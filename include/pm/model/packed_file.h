@@ -1,9 +1,9 @@
-/** @file packed_file.h  Packed weights kept in a file, for the next run to map instead of packing anew.
+/** @file packed_file.h  Packed weights kept in a file, for the next run to map.
  *
  *  The file is FOLDER/FINGERPRINT-PRECISION.packed. It is good for the program that wrote it and for
- *  no other: the order of the numbers is the kernels' own. Checksums vouch for the numbers, and there
- *  are no addresses among them, so that a wrong file is refused, and a forged one gives wrong pictures and
- *  nothing worse. All ranks of a host that map it share its pages in the page cache. */
+ *  no other: the order of the numbers is the kernels' own. Checksums vouch for the numbers, and no
+ *  addresses are among them, so that a wrong file is refused, and a forged one gives wrong pictures
+ *  and nothing worse. All ranks of a host that map it share its pages in the page cache. */
 #ifndef PM_MODEL_PACKED_FILE_H
 #define PM_MODEL_PACKED_FILE_H
 #include "pm/base/arena.h"
@@ -18,10 +18,10 @@ struct pm_packed_key {
 
 /** Put the file's numbers in the place of an arena's.
  *  @param arena  what is taken from it is where the numbers belong; read-only afterwards
- *  @param share  of @p shares: which checksums to look at; several processes may divide them. 0 of 1:
- *  all
- *  @return true; false when there is no such file, or it is not what it should be, with the reason in
- *  err: then the arena is good for nothing but pm_arena_free */
+ *  @param share  of @p shares: which checksums to look at, where several processes divide them. 0
+ *  of 1: all
+ *  @return true; false when there is no such file, or it is not what it should be, with the reason
+ *  in err: then the arena is good for nothing but pm_arena_free */
 PM_MUST_CHECK bool pm_packed_file_map(struct pm_arena *arena, const struct pm_packed_key *key,
                                       const char *folder, size_t share, size_t shares,
                                       struct pm_error *err);

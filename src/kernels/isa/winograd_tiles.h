@@ -1,4 +1,4 @@
-/** @file winograd_tiles.h  Images cut into Winograd's tiles, whatever their size, forwards and backwards.
+/** @file winograd_tiles.h  Images cut into Winograd's tiles, whatever their size, both ways.
  *  `in` and `out` are the pixels of a side that a tile reads and writes: constants where this is
  *  inlined. */
 #ifndef PM_KERNELS_WINOGRAD_TILES_H

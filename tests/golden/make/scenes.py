@@ -10,6 +10,7 @@ Names given behind the folders, as edits/scenes/01_replace_stable, are made alon
 """
 
 import argparse
+import functools
 import json
 import sys
 from pathlib import Path
@@ -303,7 +304,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    model, other = Model(arguments.model), Model(arguments.model, torch.channels_last)
+    model = Model(arguments.model)
+    other = functools.cache(lambda: Model(arguments.model, torch.channels_last))
     edits = sorted(arguments.data.glob("edits/scenes/*.safetensors"))
     inversions = sorted(arguments.data.glob("inversion/*.safetensors"))
     makers = MAKERS | {str(path.relative_to(arguments.data).with_suffix("")): maker
@@ -320,7 +322,7 @@ def main():
         everything = extra | parameters
         made = makers[name](model, everything, inputs | given)
         if makers[name] is edit:
-            everything["spread"] = spread(made, edit(other, everything, given))
+            everything["spread"] = spread(made, edit(other(), everything, given))
         agree &= compare(name, made, given)
         out = arguments.out / name
         out.parent.mkdir(parents=True, exist_ok=True)
