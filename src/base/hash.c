@@ -3,8 +3,8 @@
 #include "pm/base/open_file.h"
 
 #include <errno.h>
-#include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,34 +15,30 @@ uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed)
     return XXH3_64bits_withSeed(data, bytes, seed);
 }
 
-static uint64_t hash_blocks(char *map, size_t bytes, uint64_t seed)
+/* Its pages are found at once, which is quicker than one by one, and let go of. */
+static uint64_t hash_mapped(char *begin, size_t bytes, uint64_t seed)
 {
-    enum { BLOCK = 32 << 20 }; /* bytes; pages begin there */
-    XXH3_state_t *state = XXH3_createState();
-    if (!state || XXH3_64bits_reset_withSeed(state, seed) != XXH_OK) pm_die("no memory for a hash");
-    for (size_t done = 0; done < bytes; done += BLOCK) {
-        size_t count = bytes - done < BLOCK ? bytes - done : BLOCK;
-        (void)XXH3_64bits_update(state, map + done, count);
-        madvise(map + done, count, MADV_DONTNEED);
-    }
-    uint64_t hash = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
+    enum { ADVISE_POPULATE_READ = 22 }; /* Linux 5.14, which older C libraries do not name */
+    madvise(begin, bytes, ADVISE_POPULATE_READ);
+    uint64_t hash = pm_hash64(begin, bytes, seed);
+    madvise(begin, bytes, MADV_DONTNEED);
     return hash;
 }
 
 uint64_t pm_hash64_map(void *map, size_t bytes, uint64_t seed)
 {
-    enum { ADVISE_POPULATE_READ = 22 }; /* Linux 5.14, which older C libraries do not name */
-    uint64_t hash = 0;
-    /* Finding pages takes as long as hashing them: another thread goes ahead. */
-#pragma omp parallel num_threads(2) if (omp_get_max_threads() > 1)
-    {
-        if (omp_get_thread_num() == 0)
-            hash = hash_blocks(map, bytes, seed);
-        else
-            madvise(map, bytes, ADVISE_POPULATE_READ);
+    enum { BLOCK = 32 << 20 }; /* bytes; pages begin there */
+    size_t blocks = (bytes + BLOCK - 1) / BLOCK;
+    if (blocks <= 1) return hash_mapped(map, bytes, seed);
+    uint64_t *hashes = malloc(blocks * sizeof *hashes);
+    if (!hashes) pm_die("no memory for %zu hashes", blocks);
+#pragma omp parallel for schedule(dynamic)
+    for (size_t i = 0; i < blocks; i++) {
+        size_t left = bytes - i * BLOCK;
+        hashes[i] = hash_mapped((char *)map + i * BLOCK, left < BLOCK ? left : BLOCK, seed);
     }
-    madvise(map, bytes, MADV_DONTNEED);
+    uint64_t hash = pm_hash64(hashes, blocks * sizeof *hashes, seed);
+    free(hashes);
     return hash;
 }
 

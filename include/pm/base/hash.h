@@ -12,7 +12,8 @@ enum { PM_HASH_TEXT_BYTES = 33 }; /* 32 hexadecimal digits and the end */
  *  `h = pm_hash64(a, na, 0); h = pm_hash64(b, nb, h);` */
 uint64_t pm_hash64(const void *data, size_t bytes, uint64_t seed);
 
-/** The same of a mapped file; its pages do not stay in this process's memory. */
+/** The same of a mapped file of up to 32 MiB; of a larger one, a hash of the hashes of its pieces of 32
+ *  MiB, on all threads. Its pages do not stay in this process's memory. @param map  begins a page */
 uint64_t pm_hash64_map(void *map, size_t bytes, uint64_t seed);
 
 /** XXH3-128 as 32 lower-case hexadecimal digits, as `xxhsum -H2` prints it. */

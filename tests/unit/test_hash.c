@@ -1,0 +1,80 @@
+#include "test.h"
+
+#include "pm/base/hash.h"
+
+#include <omp.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PIECE = 32 << 20 };
+
+/* A file in memory, mapped: letting go of its pages loses nothing. */
+static char *map_file(size_t bytes)
+{
+    int file = memfd_create("hashed", 0);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, (off_t)bytes), 0);
+    char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    assert_true(map != MAP_FAILED);
+    return map;
+}
+
+static void a_mapped_file_of_one_piece_hashes_as_its_bytes_do(void **state)
+{
+    (void)state;
+    char *map = map_file(PIECE);
+    map[0] = 1;
+    map[PIECE - 1] = 2;
+    assert_int_equal(pm_hash64_map(map, PIECE, 7), pm_hash64(map, PIECE, 7));
+    assert_int_equal(pm_hash64_map(map, 12345, 0), pm_hash64(map, 12345, 0));
+    assert_int_equal(pm_hash64_map(map, 0, 3), pm_hash64(map, 0, 3));
+    assert_int_not_equal(pm_hash64_map(map, PIECE, 7), pm_hash64_map(map, PIECE, 8));
+    munmap(map, PIECE);
+}
+
+static void a_large_files_hash_depends_on_each_piece_its_place_and_the_seed(void **state)
+{
+    (void)state;
+    enum { BYTES = 2 * PIECE + 100 };
+    char *map = map_file(BYTES);
+    map[5] = 1;
+    uint64_t hash = pm_hash64_map(map, BYTES, 0);
+    assert_int_not_equal(hash, pm_hash64_map(map, BYTES, 1));
+    assert_int_not_equal(hash, pm_hash64_map(map, BYTES - 1, 0));
+    map[BYTES - 1] = 1;
+    assert_int_not_equal(hash, pm_hash64_map(map, BYTES, 0));
+    map[BYTES - 1] = 0;
+    map[5] = 0;
+    map[PIECE + 5] = 1;
+    assert_int_not_equal(hash, pm_hash64_map(map, BYTES, 0));
+    map[PIECE + 5] = 0;
+    map[5] = 1;
+    assert_int_equal(hash, pm_hash64_map(map, BYTES, 0));
+    munmap(map, BYTES);
+}
+
+static void a_large_files_hash_is_the_same_on_any_number_of_threads(void **state)
+{
+    (void)state;
+    enum { BYTES = 4 * PIECE + 1 };
+    int usual = omp_get_max_threads();
+    char *map = map_file(BYTES);
+    for (size_t i = 0; i < BYTES; i += 4099) map[i] = (char)i;
+    omp_set_num_threads(1);
+    uint64_t alone = pm_hash64_map(map, BYTES, 0);
+    omp_set_num_threads(3);
+    assert_int_equal(alone, pm_hash64_map(map, BYTES, 0));
+    omp_set_num_threads(usual);
+    munmap(map, BYTES);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mapped_file_of_one_piece_hashes_as_its_bytes_do),
+        cmocka_unit_test(a_large_files_hash_depends_on_each_piece_its_place_and_the_seed),
+        cmocka_unit_test(a_large_files_hash_is_the_same_on_any_number_of_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
