@@ -55,7 +55,7 @@ static void place_error(struct pm_error *error, const char *place)
 
 static char *text_of(const json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : strdup("");
+    char *text = json ? pm_json_text(json) : strdup("");
     if (!text) pm_die("no memory for a recipe");
     return text;
 }
@@ -64,15 +64,24 @@ static void line_begin(struct run_plan_line *line, const struct run_plan *plan, 
 {
     *line = (struct run_plan_line){.item = item};
     pm_manifest_place(line->place, &plan->manifest, item);
-    pm_manifest_name(line->id, sizeof line->id, &plan->manifest, item);
+}
+
+/* What the line is called, if only by its number. */
+static void name_line(struct run_plan_line *line, const struct run_plan *plan, const json_t *json)
+{
+    const char *id = json_string_value(json_object_get(json, "id"));
+    if (id)
+        (void)stpncpy(line->id, id, sizeof line->id - 1);
+    else
+        pm_manifest_name(line->id, sizeof line->id, &plan->manifest, line->item);
 }
 
 static bool read_recipe(struct run_plan_line *line, const struct run_plan *plan, size_t item)
 {
-    json_t *json;
-    PM_TRY(pm_manifest_parse(&json, &plan->manifest, item, &line->error));
-    const char *id = json_string_value(json_object_get(json, "id"));
-    if (id) snprintf(line->id, sizeof line->id, "%s", id);
+    json_t *json = NULL;
+    bool is_parsed = pm_manifest_parse(&json, &plan->manifest, item, line->place, &line->error);
+    name_line(line, plan, json);
+    PM_TRY(is_parsed);
     pm_recipe_resolve(json, plan->config->defaults);
     line->text = text_of(json);
     PM_TRY(pm_recipe_read(&line->recipe, json, line->place, &line->error));
@@ -110,8 +119,10 @@ void run_plan_line_free(struct run_plan_line *line)
 char *run_plan_recipe_text(const struct run_plan *plan, size_t item)
 {
     json_t *json = NULL;
+    char place[PM_MANIFEST_PLACE_BYTES];
     struct pm_error err = {0};
-    if (!pm_manifest_parse(&json, &plan->manifest, item, &err)) json = NULL;
+    pm_manifest_place(place, &plan->manifest, item);
+    if (!pm_manifest_parse(&json, &plan->manifest, item, place, &err)) json = NULL;
     if (json) pm_recipe_resolve(json, plan->config->defaults);
     char *text = text_of(json);
     json_decref(json);

@@ -8,10 +8,10 @@ static bool write_prompt(struct pm_store *store, size_t entry, size_t item, int 
                          const char *prompt, const struct pm_tokens *tokens,
                          const struct pm_tokenizer *tokenizer, struct pm_error *err)
 {
-    size_t words = tokens ? pm_words_count(prompt) : 0, count = tokens ? tokens->count : 0;
+    size_t words = pm_words_count(prompt);
     const char *token_texts[PM_TOKENS];
     int32_t token_words[PM_TOKENS];
-    for (size_t t = 0; t < count; t++) {
+    for (size_t t = 0; t < tokens->count; t++) {
         token_texts[t] = pm_token_text(tokenizer, tokens->ids[t]);
         token_words[t] = tokens->word[t];
     }
@@ -31,9 +31,9 @@ static bool write_prompt(struct pm_store *store, size_t entry, size_t item, int 
     struct pm_store_prompt row = {.text = prompt,
                                   .item = item,
                                   .target = target,
-                                  .tokens = count,
+                                  .tokens = tokens->count,
                                   .words = words,
-                                  .token_id = tokens ? tokens->ids : NULL,
+                                  .token_id = tokens->ids,
                                   .token = token_texts,
                                   .token_word = token_words,
                                   .word = word_texts};
@@ -43,37 +43,8 @@ static bool write_prompt(struct pm_store *store, size_t entry, size_t item, int 
     return ok;
 }
 
-/** Writing goes through the problems that the survey found, in the order of lines and targets. */
-struct plan_writer {
-    const struct run_plan *plan;
-    struct pm_store *store;
-    size_t next_problem;
-};
-
-/* Was this target found wrong? To be asked in order. */
-static bool is_wrong(struct plan_writer *w, size_t item, int target)
-{
-    const struct run_plan_problem *problem = NULL;
-    for (; w->next_problem < w->plan->problem_count; w->next_problem++) {
-        problem = &w->plan->problems[w->next_problem];
-        if (problem->item > item || (problem->item == item && problem->target >= target)) break;
-    }
-    return w->next_problem < w->plan->problem_count && problem->item == item &&
-           problem->target == target;
-}
-
-static bool write_entry(struct plan_writer *w, size_t item, int target, const char *prompt,
-                        bool wrong, struct pm_error *err)
-{
-    const struct pm_tokenizer *tokenizer = w->plan->settings->model->tokenizer;
-    struct pm_tokens tokens;
-    size_t entry = w->plan->items[item].first_entry + (size_t)(target + 1);
-    if (!wrong) PM_TRY(pm_tokenize(&tokens, tokenizer, prompt, err));
-    return write_prompt(w->store, entry, item, target, wrong ? "" : prompt, wrong ? NULL : &tokens,
-                        tokenizer, err);
-}
-
-/** Before the texts of a line: id, recipe, the source's prompt and the targets', NUL-ended. */
+/** Before the texts of a line: id and recipe, NUL-ended; then, unless the line is wrong, the source's
+ *  prompt and the targets', each NUL-ended and followed by its tokens. */
 struct text_header {
     size_t bytes; /* of the texts */
     uint64_t seed;
@@ -95,6 +66,18 @@ static void append_text(struct run_texts *texts, const char *text)
     append(texts, text, strlen(text) + 1);
 }
 
+/* @param tokens  NULL: nothing is made of the prompt */
+static void append_prompt(struct run_texts *texts, const char *prompt,
+                          const struct pm_tokens *tokens)
+{
+    size_t count = tokens ? tokens->count : 0;
+    append_text(texts, tokens ? prompt : "");
+    append(texts, &count, sizeof count);
+    if (!tokens) return;
+    append(texts, tokens->ids, count * sizeof *tokens->ids);
+    append(texts, tokens->word, count * sizeof *tokens->word);
+}
+
 void run_texts_keep(void *texts, const struct run_plan *plan, const struct run_plan_line *line)
 {
     struct run_texts *t = texts;
@@ -105,17 +88,18 @@ void run_texts_keep(void *texts, const struct run_plan *plan, const struct run_p
     append_text(t, line->text);
     if (plan->items[line->item].cost > 0) {
         header.seed = line->recipe.seed;
-        append_text(t, line->recipe.source);
-        for (size_t i = 0; i < line->recipe.target_count; i++)
-            append_text(t, line->recipe.targets[i].error.code == PM_OK
-                               ? line->recipe.targets[i].prompt
-                               : "");
+        append_prompt(t, line->recipe.source, &line->prepared.source);
+        for (size_t i = 0; i < line->recipe.target_count; i++) {
+            const struct pm_prepared_target *target = &line->prepared.targets[i];
+            append_prompt(t, line->recipe.targets[i].prompt,
+                          target->error.code == PM_OK ? &target->tokens : NULL);
+        }
     }
     header.bytes = t->used - begin - sizeof header;
     memcpy(t->bytes + begin, &header, sizeof header);
 }
 
-/* @return the text at *next, which then is the one behind it */
+/* @return the text at *next, which then is what is behind it */
 static const char *next_text(const char **next)
 {
     const char *text = *next;
@@ -123,34 +107,50 @@ static const char *next_text(const char **next)
     return text;
 }
 
-static bool write_line(struct plan_writer *w, const struct text_header *header, const char *texts,
-                       size_t item, struct pm_error *err)
+static void copy_next(void *out, size_t bytes, const char **next)
 {
-    const struct run_plan_item *it = &w->plan->items[item];
+    memcpy(out, *next, bytes);
+    *next += bytes;
+}
+
+static void next_tokens(struct pm_tokens *out, const char **next)
+{
+    copy_next(&out->count, sizeof out->count, next);
+    copy_next(out->ids, out->count * sizeof *out->ids, next);
+    copy_next(out->word, out->count * sizeof *out->word, next);
+}
+
+static bool write_line(struct pm_store *store, const struct run_plan *plan, size_t item,
+                       const struct text_header *header, const char *texts, struct pm_error *err)
+{
+    const struct run_plan_item *it = &plan->items[item];
+    const struct pm_tokenizer *tokenizer = plan->settings->model->tokenizer;
     bool wrong = it->cost == 0; /* maybe since the line was kept: its id is another's */
     const char *id = next_text(&texts), *recipe = next_text(&texts);
     struct pm_store_item row = {.id = id,
-                                .line = w->plan->manifest.lines[item].number,
+                                .line = plan->manifest.lines[item].number,
                                 .first_entry = it->first_entry,
                                 .seed = wrong ? 0 : header->seed,
                                 .recipe = recipe};
-    PM_TRY(pm_store_put_item(w->store, item, &row, err));
-    PM_TRY(write_entry(w, item, PM_STORE_SOURCE, wrong ? "" : next_text(&texts), wrong, err));
-    for (size_t i = 0; i < it->targets; i++)
-        PM_TRY(write_entry(w, item, (int)i, next_text(&texts), is_wrong(w, item, (int)i), err));
+    PM_TRY(pm_store_put_item(store, item, &row, err));
+    for (size_t i = 0; i <= it->targets; i++) {
+        struct pm_tokens tokens = {.count = 0};
+        const char *prompt = wrong ? "" : next_text(&texts);
+        if (!wrong) next_tokens(&tokens, &texts);
+        PM_TRY(write_prompt(store, it->first_entry + i, item, (int)i + PM_STORE_SOURCE, prompt,
+                            &tokens, tokenizer, err));
+    }
     return true;
 }
 
 bool run_texts_write(const struct run_texts *texts, const struct run_plan *plan,
                      struct pm_store *store, struct pm_error *err)
 {
-    struct plan_writer writer = {.plan = plan, .store = store};
     const char *next = texts->bytes;
     for (size_t i = plan->first_line; i < plan->end_line; i++) {
         struct text_header header;
-        memcpy(&header, next, sizeof header);
-        next += sizeof header;
-        PM_TRY(write_line(&writer, &header, next, i, err));
+        copy_next(&header, sizeof header, &next);
+        PM_TRY(write_line(store, plan, i, &header, next, err));
         next += header.bytes;
     }
     PM_ASSERT(next == texts->bytes + texts->used);

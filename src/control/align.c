@@ -17,20 +17,28 @@ static size_t word_tokens(const struct pm_tokens *tokens, size_t first, size_t w
     return n - first;
 }
 
-/* @return one more than the last word that differs; 0 when none does */
-static size_t changed_words_end(const char *source_prompt, const char *target_prompt, size_t words)
+/* Count the words of both prompts.
+ * @return one more than the last word that differs, of those that both have; 0 when none does */
+static size_t changed_words_end(size_t *source_words, size_t *target_words, const char *source,
+                                const char *target)
 {
-    while (words > 0 &&
-           same_word(pm_words_at(source_prompt, words - 1), pm_words_at(target_prompt, words - 1)))
-        words--;
-    return words;
+    size_t end = 0;
+    struct pm_word a, b;
+    for (*source_words = *target_words = 0;;) {
+        bool has_a = pm_words_next(&a, &source), has_b = pm_words_next(&b, &target);
+        if (!has_a && !has_b) return end;
+        *source_words += has_a;
+        *target_words += has_b;
+        if (has_a && has_b && !same_word(a, b)) end = *source_words;
+    }
 }
 
 bool pm_align_replace(float *map, const char *source_prompt, const struct pm_tokens *source,
                       const char *target_prompt, const struct pm_tokens *target,
                       enum pm_mapper mapper, struct pm_error *err)
 {
-    size_t words = pm_words_count(source_prompt), target_words = pm_words_count(target_prompt);
+    size_t words, target_words;
+    size_t changed_end = changed_words_end(&words, &target_words, source_prompt, target_prompt);
     if (words != target_words)
         return pm_fail(err, PM_E_INPUT,
                        "\"replace\" puts word for word, but the source prompt has %zu words and "
@@ -38,7 +46,7 @@ bool pm_align_replace(float *map, const char *source_prompt, const struct pm_tok
                        words, target_words);
     memset(map, 0, PM_TOKENS * PM_TOKENS * sizeof *map);
     map[0] = 1.0f; /* start */
-    size_t i = 1, j = 1, changed_end = changed_words_end(source_prompt, target_prompt, words);
+    size_t i = 1, j = 1;
     for (size_t w = 0; w < changed_end; w++) {
         size_t n = word_tokens(source, i, w), m = word_tokens(target, j, w);
         PM_ASSERT(n > 0 && m > 0);

@@ -55,7 +55,7 @@ bool pm_token_map_spec_equalize(struct pm_token_map_spec *spec, const char *targ
     return true;
 }
 
-/* M and c of one edit, into map and share. */
+/* M and c of one edit, into map and share; c is 0 before. */
 PM_MUST_CHECK static bool make_base(struct pm_token_map *out, const struct pm_token_map_spec *spec,
                                     const char *source_prompt, const struct pm_tokens *source,
                                     const char *target_prompt, const struct pm_tokens *target,
@@ -64,6 +64,7 @@ PM_MUST_CHECK static bool make_base(struct pm_token_map *out, const struct pm_to
     if (spec->edit == PM_EDIT_REPLACE)
         return pm_align_replace(out->map, source_prompt, source, target_prompt, target,
                                 spec->mapper, err);
+    memset(out->map, 0, sizeof out->map);
     int from[PM_TOKENS];
     float alpha[PM_TOKENS];
     if (spec->edit == PM_EDIT_REFINE) {
@@ -82,21 +83,12 @@ PM_MUST_CHECK static bool make_base(struct pm_token_map *out, const struct pm_to
     return true;
 }
 
-/* Multiply the columns by the equalizer, and see which are other than the target's own: row by row, as
- * they lie in memory, since every edit of a manifest is planned so. */
 static void equalize(struct pm_token_map *map, const float *equalizer)
 {
-    int32_t any[PM_TOKENS] = {0}; /* as wide as a float, so that vectors are made of it */
-    for (size_t w = 0; w < PM_TOKENS; w++) {
-        float *row = map->map + w * PM_TOKENS;
-        for (size_t n = 0; n < PM_TOKENS; n++) {
-            row[n] *= equalizer[n];
-            any[n] |= row[n] != 0.0f;
-        }
-    }
     for (size_t n = 0; n < PM_TOKENS; n++) {
+        if (equalizer[n] == 1.0f) continue;
+        for (size_t w = 0; w < PM_TOKENS; w++) map->map[w * PM_TOKENS + n] *= equalizer[n];
         map->share[n] *= equalizer[n];
-        map->changes[n] = any[n] || map->share[n] != 1.0f;
     }
 }
 
@@ -116,10 +108,12 @@ bool pm_token_map_init(struct pm_token_map *out, const struct pm_token_map_spec 
                        const char *target_prompt, const struct pm_tokens *target,
                        struct pm_error *err)
 {
-    *out = (struct pm_token_map){0};
+    memset(out->share, 0, sizeof out->share);
+    out->bound_count = 0;
     PM_TRY(make_base(out, spec, source_prompt, source, target_prompt, target, err));
     equalize(out, spec->equalizer);
     for (size_t n = 0; n < PM_TOKENS; n++) {
+        out->changes[n] = out->share[n] != 1.0f; /* where it is 1, M has nothing */
         out->begin[n] = spec->begin[n];
         out->end[n] = spec->end[n];
         if (!out->changes[n] || out->begin[n] >= out->end[n]) continue;

@@ -39,16 +39,6 @@ size_t pm_words_count(const char *prompt)
     return count;
 }
 
-struct pm_word pm_words_at(const char *prompt, size_t index)
-{
-    struct pm_word word = {0};
-    for (size_t i = 0; i <= index; i++) {
-        bool found = pm_words_next(&word, &prompt);
-        PM_ASSERT(found);
-    }
-    return word;
-}
-
 static bool is_punctuation(int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);

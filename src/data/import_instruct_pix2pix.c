@@ -36,7 +36,7 @@ bool pm_import_instruct_pix2pix(struct pm_import_result *result, FILE *out, cons
         char where[PM_MANIFEST_PLACE_BYTES];
         json_t *entry;
         pm_manifest_place(where, &lines, i);
-        ok = pm_manifest_parse(&entry, &lines, i, err);
+        ok = pm_manifest_parse(&entry, &lines, i, where, err);
         if (!ok) break;
         ok = import_line(result, out, entry, where, err);
         json_decref(entry);

@@ -138,11 +138,9 @@ void pm_manifest_name(char *name, size_t size, const struct pm_manifest *manifes
 }
 
 bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
-                       struct pm_error *err)
+                       const char *place, struct pm_error *err)
 {
     const struct pm_manifest_line *line = &manifest->lines[index];
-    char place[PM_MANIFEST_PLACE_BYTES];
-    pm_manifest_place(place, manifest, index);
     if (line->bytes > PM_MANIFEST_LINE_MAX_BYTES)
         return pm_fail(err, PM_E_INPUT, "%s: the line has %zu bytes; %d are the most", place,
                        line->bytes, PM_MANIFEST_LINE_MAX_BYTES);

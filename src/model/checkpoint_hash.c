@@ -127,8 +127,7 @@ static bool hash_tokenizer(uint64_t *hash, const struct pm_checkpoint *checkpoin
 
 static void hash_json(uint64_t *hash, const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-    if (!text) pm_die("no memory for a config");
+    char *text = pm_json_text(json);
     *hash = pm_hash64(text, strlen(text), *hash);
     free(text);
 }

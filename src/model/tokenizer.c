@@ -26,13 +26,6 @@ struct output {
     bool word_ended; /* white space since the last token */
 };
 
-bool pm_is_white_space(int32_t c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
-           c == 0x205F || c == 0x3000;
-}
-
 static enum character classify(int32_t c)
 {
     if (c < 0x80) {
@@ -211,6 +204,7 @@ static const struct added_token *added_token_at(const struct pm_tokenizer *token
                                                 bool normalised, const char *text, size_t bytes)
 {
     const struct added_token *longest = NULL;
+    if (!tokenizer->begins_added[(unsigned char)*text]) return NULL;
     for (size_t i = 0; i < tokenizer->added_count; i++) {
         const struct added_token *added = &tokenizer->added[i];
         if (added->text[0] != *text || added->bytes > bytes) continue;

@@ -96,6 +96,7 @@ bool pm_tokenizer_add_word(struct pm_tokenizer *tokenizer, const char *text, siz
                                       .name = strdup(name)};
         if (!added->name) pm_die("no memory for a word");
         added->text = pm_tokenizer_normalise(name, strlen(name), &added->bytes);
+        pm_tokenizer_look_for(tokenizer, added->text);
         tokenizer->texts[tokenizer->size++] = added->name;
         make_known(tokenizer->known, added->name);
         make_known(tokenizer->known, added->text);

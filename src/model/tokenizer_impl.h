@@ -37,8 +37,15 @@ struct pm_tokenizer {
     int32_t special[SPECIALS];
     struct added_token *added; /* [added_count] */
     size_t added_count;        /* special tokens may share an id */
+    bool begins_added[256];    /* [byte] whether one begins with it, maybe */
     json_t *known;             /* owned: a set of all tokens' texts; NULL until a word is added */
 };
+
+/** An added token's text is to be looked for from now on. */
+static inline void pm_tokenizer_look_for(struct pm_tokenizer *tokenizer, const char *text)
+{
+    tokenizer->begins_added[(unsigned char)*text] = true;
+}
 
 /** @return the slot of the pair, or the empty one where it belongs */
 struct merge *pm_tokenizer_merge_slot(const struct pm_tokenizer *tokenizer, int32_t left,

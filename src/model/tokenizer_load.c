@@ -186,6 +186,7 @@ static void add_token(struct pm_tokenizer *tokenizer, const char *text, int32_t 
     added->text =
         normalised ? pm_tokenizer_normalise(text, strlen(text), &added->bytes) : strdup(text);
     if (!added->text) pm_die("no memory for the token %s", text);
+    pm_tokenizer_look_for(tokenizer, added->text);
 }
 
 PM_MUST_CHECK static bool take_specials(struct pm_tokenizer *tokenizer,

@@ -38,8 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     load();
     if (!pm_manifest_open(&manifest, fuzz_file(bytes, count), &err)) return 0;
     for (size_t i = 0; i < manifest.count; i++) {
+        char place[PM_MANIFEST_PLACE_BYTES];
         json_t *line;
-        if (pm_manifest_parse(&line, &manifest, i, &err)) prepare(line);
+        pm_manifest_place(place, &manifest, i);
+        if (pm_manifest_parse(&line, &manifest, i, place, &err)) prepare(line);
     }
     pm_manifest_close(&manifest);
     return 0;

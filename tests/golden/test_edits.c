@@ -1,5 +1,6 @@
 /* Whole edits against the reference implementation: every scheduler step that it recorded. */
 #include "golden.h"
+#include "prompt_word.h"
 
 #include "pm/base/random.h"
 #include "pm/diffusion/denoise.h"
@@ -106,7 +107,7 @@ static json_t *equalizer_of(const struct compared_edit *e, size_t target, const 
     assert_ok(pm_tokenize(&tokens, e->model->tokenizer, prompt, &err), err);
     for (size_t t = 0; t < tokens.count; t++) {
         if (row[t] == 1.0f) continue;
-        struct pm_word word = pm_words_at(prompt, (size_t)tokens.word[t]);
+        struct pm_word word = prompt_word(prompt, (size_t)tokens.word[t]);
         char text[64];
         snprintf(text, sizeof text, "%.*s", (int)word.bytes, word.text);
         json_object_set_new(out, text, json_real(row[t]));

@@ -1,9 +1,11 @@
 #include "test.h"
 
+#include "generate.h"
 #include "temporary.h"
 
 #include "pm/base/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *parse(const char *text)
@@ -244,6 +246,64 @@ static void the_nearest_word_is_the_one_with_the_fewest_slips(void **state)
     assert_null(pm_nearest_word("m", long_words));
 }
 
+static json_t *generate_string(struct generator *g)
+{
+    static const char *const parts[] = {"a",    "red ball", "\"", "\\", "/",  "\n",
+                                        "\x01", "\x7f",     "ü",  "猫", "\t", ""};
+    char text[256] = "";
+    for (size_t n = generate_below(g, 8); n > 0; n--)
+        strcat(text, parts[generate_below(g, sizeof parts / sizeof *parts)]);
+    return json_string(text);
+}
+
+static json_t *generate_number(struct generator *g)
+{
+    static const double reals[] = {0.8,  0.4,    1.0,    -0.0, 0.0, 1e-7, -2.5e300, 1e16,
+                                   1e17, 123456, 5e-324, 1e22, 0.1, 1e-5, 1.0 / 3,  1e-4};
+    static const json_int_t wholes[] = {0, -1, 7, 1234567890123, INT64_MAX, INT64_MIN, -10, 100};
+    if (generate_below(g, 2) == 0)
+        return json_real(reals[generate_below(g, sizeof reals / sizeof *reals)]);
+    return json_integer(wholes[generate_below(g, sizeof wholes / sizeof *wholes)]);
+}
+
+static json_t *generate_value(struct generator *g, size_t depth)
+{
+    size_t kind = generate_below(g, depth > 0 ? 7 : 4);
+    if (kind == 0) return generate_string(g);
+    if (kind == 1) return generate_number(g);
+    if (kind == 2) return json_boolean(generate_below(g, 2));
+    if (kind == 3) return json_null();
+    json_t *out = kind == 4 ? json_array() : json_object();
+    for (size_t n = generate_below(g, kind == 6 ? 50 : 6); n > 0; n--) {
+        json_t *value = generate_value(g, depth - 1);
+        if (kind == 4) {
+            json_array_append_new(out, value);
+        } else {
+            json_t *key = generate_string(g);
+            json_object_set_new(out, json_string_value(key), value);
+            json_decref(key);
+        }
+    }
+    return out;
+}
+
+static void a_text_is_janssons_compact_one_with_keys_in_order(void **state)
+{
+    (void)state;
+    enum { CASES = 3000 };
+    for (size_t i = 0; i < CASES; i++) {
+        struct generator g = generate(i);
+        json_t *json = generate_value(&g, 4);
+        char *text = pm_json_text(json);
+        char *expected = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+        if (strcmp(text, expected) != 0)
+            fail_msg("case %llu: %s, not %s", (unsigned long long)g.number, text, expected);
+        free(text);
+        free(expected);
+        json_decref(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_read_is_named),
         cmocka_unit_test(an_absent_key_leaves_the_default),
         cmocka_unit_test(values_are_read),
+        cmocka_unit_test(a_text_is_janssons_compact_one_with_keys_in_order),
         cmocka_unit_test(a_wrong_value_is_refused_with_what_is_wanted),
         cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_known_one),
         cmocka_unit_test(the_nearest_word_is_the_one_with_the_fewest_slips),

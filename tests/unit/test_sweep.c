@@ -289,7 +289,7 @@ static void a_manifest_has_each_line_under_every_setting(void **state)
                                       "b/seed=7", "b/seed=8", "b/seed=9"};
     for (size_t i = 0; i < 6; i++) {
         json_t *line;
-        assert_ok(pm_manifest_parse(&line, &manifest, i, &err), err);
+        assert_ok(pm_manifest_parse(&line, &manifest, i, "here", &err), err);
         assert_string_equal(json_string_value(json_object_get(line, "id")), ids[i]);
         assert_int_equal(json_integer_value(json_object_get(line, "seed")), 7 + (int)(i % 3));
         json_decref(line);

@@ -1,6 +1,7 @@
 /* What holds of token maps and alignments, whatever the prompts: generated cases, and algorithms that are
  * not those of the program. */
 #include "generate.h"
+#include "prompt_word.h"
 #include "scenes_tokenizer.h"
 #include "test.h"
 
@@ -56,7 +57,7 @@ static size_t tokens_of(const struct pm_tokens *t, size_t word, size_t *first)
 
 static bool same_word(const struct pair *p, size_t word)
 {
-    struct pm_word a = pm_words_at(p->source, word), b = pm_words_at(p->target, word);
+    struct pm_word a = prompt_word(p->source, word), b = prompt_word(p->target, word);
     return a.bytes == b.bytes && memcmp(a.text, b.text, a.bytes) == 0;
 }
 
@@ -278,7 +279,7 @@ static void every_word_of_a_prompt_is_found_in_it(void **state)
         struct pm_error err = {0};
         if (!make_pair(&p, &g, false)) continue;
         size_t number = generate_below(&g, pm_words_count(p.source));
-        struct pm_word word = pm_words_at(p.source, number);
+        struct pm_word word = prompt_word(p.source, number);
         char name[PROMPT_BYTES] = "";
         memcpy(name, word.text, word.bytes);
         struct pm_token_set set;

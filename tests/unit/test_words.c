@@ -1,3 +1,4 @@
+#include "prompt_word.h"
 #include "scenes_tokenizer.h"
 #include "test.h"
 
@@ -47,7 +48,7 @@ static void words_are_parted_by_any_white_space(void **state)
     assert_int_equal(pm_words_count(prompt), 3);
     const char *const words[] = {"two", "red", "balls,"};
     for (size_t i = 0; i < 3; i++) {
-        struct pm_word word = pm_words_at(prompt, i);
+        struct pm_word word = prompt_word(prompt, i);
         assert_int_equal(word.bytes, strlen(words[i]));
         assert_memory_equal(word.text, words[i], word.bytes);
     }

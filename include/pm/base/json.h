@@ -50,6 +50,10 @@ PM_MUST_CHECK bool pm_json_uint64(const json_t *object, const char *where, const
 PM_MUST_CHECK bool pm_json_choice(const json_t *object, const char *where, const char *key,
                                   const char *const *names, int *out, struct pm_error *err);
 
+/** Compact, with keys in order: one text for whatever is equal, the same as jansson's own of that kind,
+ *  several times faster. @return owned by the caller (free) */
+char *pm_json_text(const json_t *json);
+
 /** Give the object a key unless it has it. @param value  stolen */
 void pm_json_set_missing(json_t *object, const char *key, json_t *value);
 

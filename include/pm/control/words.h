@@ -26,9 +26,6 @@ bool pm_words_next(struct pm_word *word, const char **rest);
 
 size_t pm_words_count(const char *prompt);
 
-/** @param index  below pm_words_count(prompt) */
-struct pm_word pm_words_at(const char *prompt, size_t index);
-
 /** The tokens of @p word wherever it is in @p prompt. Case and punctuation around a word do not
  *  matter ("cat" is found in "A Cat, asleep", and the comma's token is then its token too); several
  *  words ("oak tree") are found where they follow each other.

@@ -49,7 +49,8 @@ void pm_manifest_place(char place[PM_MANIFEST_PLACE_BYTES], const struct pm_mani
 void pm_manifest_name(char *name, size_t size, const struct pm_manifest *manifest, size_t index);
 
 /** Parse one line, with its setting in it. Any thread.
+ *  @param place  of the line, to begin err with: see pm_manifest_place
  *  @return true, *out owned by the caller (json_decref) */
 PM_MUST_CHECK bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
-                                     struct pm_error *err);
+                                     const char *place, struct pm_error *err);
 #endif

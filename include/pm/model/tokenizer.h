@@ -60,7 +60,13 @@ PM_MUST_CHECK bool pm_tokenize(struct pm_tokens *out, const struct pm_tokenizer 
 const char *pm_token_text(const struct pm_tokenizer *tokenizer, int32_t id);
 
 /** @return whether words are parted at this character: Unicode's White_Space, CLIP's \s */
-bool pm_is_white_space(int32_t codepoint);
+static inline bool pm_is_white_space(int32_t c)
+{
+    if (c > ' ' && c < 0x85) return false; /* most characters */
+    return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
+}
 
 size_t pm_tokenizer_size(const struct pm_tokenizer *tokenizer); /* ids are below this */
 #endif
