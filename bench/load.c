@@ -38,7 +38,8 @@ static bool map(const char *path, const struct pm_model_additions *additions, co
     struct pm_model model;
     double begin = pm_clock_seconds();
     PM_TRY(pm_model_measure(&model, path, additions, err));
-    bool ok = pm_model_fingerprint(&model, err) && pm_model_map_packed(&model, folder, 0, 1, err);
+    bool ok =
+        pm_model_fingerprint(&model, NULL, err) && pm_model_map_packed(&model, folder, 0, 1, err);
     if (ok) print(begin, &model, ", from their file");
     pm_model_free(&model);
     return ok;

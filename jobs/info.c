@@ -153,7 +153,7 @@ static int describe(const struct pm_config *config)
     config_additions_make(&additions, config);
     bool ok = pm_model_measure(&model, config->model, &additions.all, &err) &&
               run_settings_make(&settings, &schedule, &captures, config, &model, &err) &&
-              pm_model_fingerprint(&model, &err);
+              pm_model_fingerprint(&model, NULL, &err);
     if (ok) {
         info_print(&model, config, &settings);
     } else {

@@ -4,6 +4,8 @@
 #include "pm/runtime/agree.h"
 #include "pm/runtime/node_arena.h"
 
+#include <stdlib.h>
+
 static bool load_weights(void *self, struct pm_arena *memory, size_t share, size_t shares,
                          struct pm_error *err)
 {
@@ -33,19 +35,50 @@ bool measure_model(struct pm_model *out, const struct pm_config *config, struct 
     struct config_additions additions;
     config_additions_make(&additions, config);
     PM_TRY(pm_model_measure(out, config->model, &additions.all, err));
-    if (pm_model_fingerprint(out, err)) return true;
+    if (pm_model_fingerprint(out, NULL, err)) return true;
     pm_model_free(out);
     return false;
 }
 
-/* The fingerprint is of all bytes of the model: one rank a host reads them. */
+static bool files_change(const char *path, struct pm_error *err)
+{
+    return pm_fail(err, PM_E_IO, "%s: its files change while they are read", path);
+}
+
+/* What the ranks of a host have hashed of the model's files becomes everyone's. All have it, or there is
+ * an error. Collective. */
+static bool combine_hashes(struct pm_hash_pieces *pieces, const struct pm_world *world,
+                           const char *path, struct pm_error *err)
+{
+    uint64_t most[2] = {pieces->count, ~(uint64_t)pieces->count};
+    MPI_Allreduce(MPI_IN_PLACE, most, 2, MPI_UINT64_T, MPI_MAX, world->node_comm);
+    bool alike = most[0] == ~most[1];
+    PM_TRY(pm_agree(MPI_COMM_WORLD, alike || files_change(path, err), err));
+    MPI_Allreduce(MPI_IN_PLACE, pieces->hashes, (int)pieces->count, MPI_UINT64_T, MPI_BOR,
+                  world->node_comm);
+    pieces->are_known = true;
+    return true;
+}
+
+static bool hash_together(struct pm_model *model, struct pm_hash_pieces *pieces,
+                          const struct pm_world *world, struct pm_error *err)
+{
+    PM_TRY(pm_agree(MPI_COMM_WORLD, pm_model_fingerprint(model, pieces, err), err));
+    PM_TRY(combine_hashes(pieces, world, model->checkpoint.path, err));
+    bool ok = pm_model_fingerprint(model, pieces, err) &&
+              (pieces->used == pieces->count || files_change(model->checkpoint.path, err));
+    return pm_agree(MPI_COMM_WORLD, ok, err);
+}
+
+/* The fingerprint is of all bytes of the model: the ranks of a host read a share each. Collective. */
 static bool share_fingerprint(struct pm_model *model, const struct pm_world *world,
                               struct pm_error *err)
 {
-    bool ok = world->node_rank != 0 || pm_model_fingerprint(model, err);
-    PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err)); /* asleep, until it has */
-    MPI_Bcast(model->fingerprint, sizeof model->fingerprint, MPI_CHAR, 0, world->node_comm);
-    return true;
+    struct pm_hash_pieces pieces = {.share = (size_t)world->node_rank,
+                                    .shares = (size_t)world->ranks_on_node};
+    bool ok = hash_together(model, &pieces, world, err);
+    free(pieces.hashes);
+    return ok;
 }
 
 /* All hosts have the weights in a file, or none uses it, and the model is as it was opened. */

@@ -55,9 +55,10 @@ static void hash_additions(char text[PM_HASH_TEXT_BYTES], const struct pm_model 
     pm_hash_text(text, &all, sizeof all);
 }
 
-bool pm_model_fingerprint(struct pm_model *opened, struct pm_error *err)
+bool pm_model_fingerprint(struct pm_model *opened, struct pm_hash_pieces *pieces,
+                          struct pm_error *err)
 {
-    PM_TRY(pm_checkpoint_fingerprint(opened->fingerprint, &opened->checkpoint, err));
+    PM_TRY(pm_checkpoint_fingerprint(opened->fingerprint, &opened->checkpoint, pieces, err));
     hash_additions(opened->fingerprint, opened);
     return true;
 }
@@ -149,7 +150,8 @@ bool pm_model_load_with(struct pm_model *out, const char *path,
 {
     PM_TRY(pm_model_open(out, path, additions, err));
     pm_arena_init(&out->weights, WEIGHTS_BYTES);
-    if (!pm_model_load_weights(&out->weights, out, 0, 1, err) || !pm_model_fingerprint(out, err)) {
+    if (!pm_model_load_weights(&out->weights, out, 0, 1, err) ||
+        !pm_model_fingerprint(out, NULL, err)) {
         pm_model_free(out);
         return false;
     }

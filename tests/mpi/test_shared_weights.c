@@ -12,6 +12,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -291,6 +292,31 @@ static void one_sentence_tells_all_ranks_what_is_broken(void **state)
     assert_on_all_ranks(MPI_COMM_WORLD, !model.tokenizer && !model.weights.base);
 }
 
+static void ranks_of_a_host_that_see_other_files_are_told_so(void **state)
+{
+    static const char *const parts[] = {
+        "model_index.json",     "scheduler",           "text_encoder", "unet", "vae",
+        "tokenizer/vocab.json", "tokenizer/merges.txt"};
+    struct pm_model model;
+    struct pm_error err = {0};
+    char own[PATH_MAX], part[PATH_MAX], name[64];
+    if (world.ranks_on_node == 1) return;
+    temporary_make(state);
+    temporary_write_text("own/tokenizer/notes", "");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(name, sizeof name, "models/scenes/%s", parts[i]);
+        assert_non_null(realpath(name, part));
+        snprintf(name, sizeof name, "own/%s", parts[i]);
+        assert_int_equal(symlink(part, temporary_path(name)), 0);
+    }
+    snprintf(own, sizeof own, "%s", temporary_path("own"));
+    bool ok = load_model_shared(&model, &world, world.node_rank == 0 ? model_folder : own, &none,
+                                NULL, &err);
+    assert_on_all_ranks(MPI_COMM_WORLD,
+                        !ok && strstr(err.message, "its files change while they are read"));
+    temporary_remove(state);
+}
+
 int main(int argc, char **argv)
 {
     pm_world_init(&world, &argc, &argv);
@@ -303,6 +329,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(two_models_are_shared_at_once),
         cmocka_unit_test(weights_that_were_kept_in_a_file_are_mapped_by_all_ranks_the_next_time),
         cmocka_unit_test(a_limit_on_files_makes_all_ranks_keep_their_own),
+        cmocka_unit_test(ranks_of_a_host_that_see_other_files_are_told_so),
         cmocka_unit_test(an_offer_of_another_file_is_not_taken),
         cmocka_unit_test(one_sentence_tells_all_ranks_what_is_broken),
     };

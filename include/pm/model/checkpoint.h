@@ -44,8 +44,9 @@ PM_MUST_CHECK bool pm_checkpoint_tokenizer(struct pm_tokenizer **out,
                                            const struct pm_checkpoint *checkpoint,
                                            struct pm_error *err);
 
-/** A hash of all that decides a result; reads every file. */
+/** A hash of all that decides a result; reads every file.
+ *  @param pieces  NULL, or shared out: without meaning until they are known. See pm_hash64_map */
 PM_MUST_CHECK bool pm_checkpoint_fingerprint(char text[PM_HASH_TEXT_BYTES],
                                              const struct pm_checkpoint *checkpoint,
-                                             struct pm_error *err);
+                                             struct pm_hash_pieces *pieces, struct pm_error *err);
 #endif

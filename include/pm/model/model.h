@@ -51,8 +51,10 @@ PM_MUST_CHECK bool pm_model_measure(struct pm_model *out, const char *path,
                                     const struct pm_model_additions *additions,
                                     struct pm_error *err);
 
-/** Set the fingerprint of a model that was opened or measured: reads all of its files. */
-PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *opened, struct pm_error *err);
+/** Set the fingerprint of a model that was opened or measured: reads all of its files.
+ *  @param pieces  NULL; or as of pm_checkpoint_fingerprint, for ranks that share the reading */
+PM_MUST_CHECK bool pm_model_fingerprint(struct pm_model *opened, struct pm_hash_pieces *pieces,
+                                        struct pm_error *err);
 
 /** The same in steps, for ranks that share the weights. Each opens the model, which reads all but the
  *  networks. @return true, *out owned by the caller (pm_model_free) */
