@@ -101,7 +101,8 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 # Programs that measure; bench/README.md says how.
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LIB) $(LDLIBS) -o $@
+$(BUILD)/bench/load: $(BUILD)/jobs/load_model.o
 bench: $(PROGRAM) $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 	bench/table.py
 	bench/edit.sh

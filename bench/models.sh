@@ -37,15 +37,6 @@ cat >"$work/edits.jsonl" <<'EOF'
 {"id": "1", "source": "a photo of a cat", "targets": [{"prompt": "a photo of a dog", "edit": "replace", "local_blend": {"source": "cat", "target": "dog"}}]}
 EOF
 
-# seconds COMMAND...: how long it takes
-seconds()
-{
-    begin=$(date +%s.%N)
-    "$@" >/dev/null
-    end=$(date +%s.%N)
-    awk -v b="$begin" -v e="$end" 'BEGIN { printf "%.2f", e - b }'
-}
-
 # The most memory that a process has had, without the pages of the model's file, in MB. It is looked at
 # while the process runs, since the kernel's own maximum counts those pages.
 peak_of() # PID
@@ -67,7 +58,8 @@ for case; do
     [ -e "$file" ] || "$python" bench/checkpoint.py "$family" "$file"
     cat "$file" >/dev/null # into the page cache
     if $loads; then
-        echo "$case: cat $(seconds cat "$file") s, load $("$build/bench/load" "$file" "$tokenizer" "$threads")"
+        echo "$case: loading"
+        "$build/bench/load" "$file" "$tokenizer" "$threads"
     fi
     foretold=$("$build/promptmill" info "$file" --tokenizer "$tokenizer" --width "$side" --height "$side" --threads "$threads" |
         awk '/^memory/ { model = $2 } /one target/ { print (model + $1) * 1e3 }')
