@@ -84,13 +84,14 @@ run_layers()
     judge tests/layers.sh $? "$folder/output"
 }
 
-# wanted_tests BUILD: all but those of MPI
+# wanted_tests BUILD: all but those of MPI. Scripts, which mostly wait, and programs, which compute, by turns
 wanted_tests()
 {
     for script in tests/program/test_*.sh; do
         is_wanted "$1" "$script" && echo "$script"
-    done
-    for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done
+    done >"$folder/scripts"
+    for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done >"$folder/programs"
+    paste -d '\n' "$folder/scripts" "$folder/programs" | grep .
 }
 
 # Several at once, since many of them wait for most of their time. A script that is out of time ends

@@ -25,10 +25,12 @@ from .views import SCENE_VALUES, THING_VALUES
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LAYOUT = 0.1 * SIDE  # pixels that a thing may move and still be where it was
+COLOUR = 25.5  # of 255 that each channel of a pixel may change by and still be what it was
 DONE = 1  # a store's state of an entry
 
-# A line of a table: what was asked; then what was measured, and the outcome of each trial.
-Outcomes = dict[str, dict[str, list[bool]]]
+# A line of a table: what was asked; then what was measured, and how much of it each trial has: all or nothing,
+# but for pixels.
+Outcomes = dict[str, dict[str, list[float]]]
 
 
 class JudgeError(Exception):
@@ -49,10 +51,12 @@ def main() -> int:
             sights = observer.look(_draw(folder / "prompts", model, prompt_lines(prompts),
                                          arguments))
             drawn[str(model)] = judge_prompts(prompts, sights)
-            sights = observer.look(_draw(folder / "edits", model, edit_lines(edits), arguments))
-            before, after, anew = (sights[part::3] for part in range(3))
-            edited[f"{model}, edited"] = judge_edits(edits, before, after)
-            edited[f"{model}, drawn anew"] = judge_edits(edits, before, anew)
+            pictures = _draw(folder / "edits", model, edit_lines(edits), arguments)
+            sights = observer.look(pictures)
+            for part, how in (1, "edited"), (2, "drawn anew"):
+                edited[f"{model}, {how}"] = judge_edits(
+                    edits, sights[::3], sights[part::3],
+                    pixels_kept(pictures[::3], pictures[part::3]))
     except JudgeError as error:
         print(f"judge: {error}", file=sys.stderr)
         return 1
@@ -146,7 +150,7 @@ def judge_prompts(prompts: Iterable[Prompt], sights: Iterable[Sight]) -> Outcome
     return outcomes
 
 
-def _add(outcomes: Outcomes, line: str, seen: dict[str, bool]) -> None:
+def _add(outcomes: Outcomes, line: str, seen: dict[str, float]) -> None:
     """Count a trial in its own line and in that of all."""
     for measured in (outcomes["all"], outcomes[line]):
         for name, right in seen.items():
@@ -162,15 +166,22 @@ def _things_right(scene: Scene, sight: Sight, name: str) -> bool:
     return not asked - Counter((thing.kind, getattr(thing, name)) for thing in sight.things)
 
 
-def judge_edits(edits: Iterable[Edit], before: Iterable[Sight],
-                after: Iterable[Sight]) -> Outcomes:
+def judge_edits(edits: Iterable[Edit], before: Iterable[Sight], after: Iterable[Sight],
+                pixels: Iterable[float]) -> Outcomes:
     """Whether what was asked changed, and the rest did not; by the kind of edit."""
     outcomes: Outcomes = {"all": {}} | {kind: {} for kind in trials.KINDS}
-    for edit, source, target in zip(edits, before, after, strict=True):
+    for edit, source, target, same in zip(edits, before, after, pixels, strict=True):
         kept, layout = _kept(edit, source, target), _layout_kept(source, target)
         _add(outcomes, edit.kind, {"changed": _changed(edit, target), "kept": kept,
-                                   "layout kept": layout, "all else kept": kept and layout})
+                                   "layout kept": layout, "all else kept": kept and layout,
+                                   "pixels kept": same})
     return outcomes
+
+
+def pixels_kept(before: np.ndarray, after: np.ndarray) -> list[float]:
+    """The part of each picture whose colours are about the same, of uint8 [pictures, y, x, 3]."""
+    change = np.abs(before.astype(np.int16) - after).max(axis=3)
+    return (change <= COLOUR).mean(axis=(1, 2)).tolist()
 
 
 def _changed(edit: Edit, target: Sight) -> bool:
