@@ -1,6 +1,6 @@
 /** @file run_texts.h  What a new store is told of the manifest's lines, from their survey on until
- *  it is written: a line is parsed once. A line takes the bytes of its resolved recipe,
- *  some 280, of its id and of its prompts. */
+ *  it is written: a line is parsed and tokenised once. It takes the bytes of its resolved recipe,
+ *  some 280, of its id, and of its prompts and their tokens, 6 bytes each. */
 #ifndef RUN_TEXTS_H
 #define RUN_TEXTS_H
 #include "run_plan.h"

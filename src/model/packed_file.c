@@ -156,6 +156,8 @@ static bool is_at(const char *path, int file)
            here.st_dev == open_one.st_dev && here.st_ino == open_one.st_ino;
 }
 
+/* Not synced, which would take a slow disk half a minute in which no edit begins: what a crash leaves of
+ * it, the checksums tell. */
 static bool write_file(int file, const struct pm_arena *arena, struct header *header)
 {
     static const char padding[HEADER_BYTES - sizeof *header];
@@ -164,8 +166,7 @@ static bool write_file(int file, const struct pm_arena *arena, struct header *he
         header->blocks[i] = hash_of_block(arena, i);
     header->self = hash_of_itself(header);
     return ftruncate(file, 0) == 0 && write_all(file, header, sizeof *header) &&
-           write_all(file, padding, sizeof padding) && write_all(file, arena->base, arena->used) &&
-           fsync(file) == 0;
+           write_all(file, padding, sizeof padding) && write_all(file, arena->base, arena->used);
 }
 
 bool pm_packed_file_save(const struct pm_arena *arena, const struct pm_packed_key *key,
