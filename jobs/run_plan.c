@@ -60,12 +60,6 @@ static char *text_of(const json_t *json)
     return text;
 }
 
-static void line_begin(struct run_plan_line *line, const struct run_plan *plan, size_t item)
-{
-    *line = (struct run_plan_line){.item = item};
-    pm_manifest_place(line->place, &plan->manifest, item);
-}
-
 /* What the line is called, if only by its number. */
 static void name_line(struct run_plan_line *line, const struct run_plan *plan, const json_t *json)
 {
@@ -78,7 +72,7 @@ static void name_line(struct run_plan_line *line, const struct run_plan *plan, c
 
 static bool read_recipe(struct run_plan_line *line, const struct run_plan *plan, size_t item)
 {
-    json_t *json = NULL;
+    json_t *json;
     bool is_parsed = pm_manifest_parse(&json, &plan->manifest, item, line->place, &line->error);
     name_line(line, plan, json);
     PM_TRY(is_parsed);
@@ -93,7 +87,8 @@ static bool read_recipe(struct run_plan_line *line, const struct run_plan *plan,
 
 void run_plan_line_read(struct run_plan_line *line, const struct run_plan *plan, size_t item)
 {
-    line_begin(line, plan, item);
+    *line = (struct run_plan_line){.item = item};
+    pm_manifest_place(line->place, &plan->manifest, item);
     (void)read_recipe(line, plan, item); /* line->error tells */
     if (!line->text) line->text = text_of(NULL);
 }
@@ -118,12 +113,12 @@ void run_plan_line_free(struct run_plan_line *line)
 
 char *run_plan_recipe_text(const struct run_plan *plan, size_t item)
 {
-    json_t *json = NULL;
+    json_t *json;
     char place[PM_MANIFEST_PLACE_BYTES];
     struct pm_error err = {0};
     pm_manifest_place(place, &plan->manifest, item);
-    if (!pm_manifest_parse(&json, &plan->manifest, item, place, &err)) json = NULL;
-    if (json) pm_recipe_resolve(json, plan->config->defaults);
+    if (pm_manifest_parse(&json, &plan->manifest, item, place, &err))
+        pm_recipe_resolve(json, plan->config->defaults);
     char *text = text_of(json);
     json_decref(json);
     return text;

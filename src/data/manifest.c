@@ -141,6 +141,7 @@ bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t 
                        const char *place, struct pm_error *err)
 {
     const struct pm_manifest_line *line = &manifest->lines[index];
+    *out = NULL;
     if (line->bytes > PM_MANIFEST_LINE_MAX_BYTES)
         return pm_fail(err, PM_E_INPUT, "%s: the line has %zu bytes; %d are the most", place,
                        line->bytes, PM_MANIFEST_LINE_MAX_BYTES);
@@ -152,5 +153,6 @@ bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t 
         ok = pm_sweep_apply(*out, manifest->sweep, index % manifest->sweep->settings, place, err);
     if (ok) return true;
     json_decref(*out);
+    *out = NULL;
     return false;
 }

@@ -177,6 +177,13 @@ static void lists_that_are_too_long_are_refused(void **state)
     assert_ok(pm_manifest_open(&manifest, temporary_path("long.jsonl"), &err), err);
     assert_fails(pm_manifest_parse(&json, &manifest, 0, "here", &err), err,
                  "here: the line has 1048586 bytes; 1048576 are the most");
+    assert_null(json);
+    pm_manifest_close(&manifest);
+    temporary_write_text("list.jsonl", "[1, 2]\n");
+    assert_ok(pm_manifest_open(&manifest, temporary_path("list.jsonl"), &err), err);
+    assert_fails(pm_manifest_parse(&json, &manifest, 0, "here", &err), err,
+                 "here: an object {...} is wanted, not a list");
+    assert_null(json); /* it is freed, and a caller that still looks at it sees that */
     pm_manifest_close(&manifest);
     temporary_write_text("empty.jsonl", "\n \n");
     assert_fails(pm_manifest_open(&manifest, temporary_path("empty.jsonl"), &err), err,

@@ -50,7 +50,7 @@ void pm_manifest_name(char *name, size_t size, const struct pm_manifest *manifes
 
 /** Parse one line, with its setting in it. Any thread.
  *  @param place  of the line, to begin err with: see pm_manifest_place
- *  @return true, *out owned by the caller (json_decref) */
+ *  @return true, *out owned by the caller (json_decref); false, *out NULL */
 PM_MUST_CHECK bool pm_manifest_parse(json_t **out, const struct pm_manifest *manifest, size_t index,
                                      const char *place, struct pm_error *err);
 #endif
