@@ -13,9 +13,7 @@ static const char doc[] = "\nPrint a config with its flags laid over it and ever
 /* Strings as they are; a value that is not there as nothing. */
 static void print_value(const json_t *value)
 {
-    char *text = json_is_string(value) || !value
-                     ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+    char *text = json_is_string(value) || !value ? NULL : pm_json_text(value);
     if (text)
         printf("%s\n", text);
     else if (value)

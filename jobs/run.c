@@ -218,7 +218,7 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     }
     PM_TRY(pm_agree(MPI_COMM_WORLD, ok, err));
     PM_TRY(run_store_open(r, err));
-    run_texts_free(&r->texts);
+    pm_buffer_free(&r->texts);
     PM_TRY(pm_agree(MPI_COMM_WORLD, run_inversions_open(r, err), err));
     if (is_root)
         ok = run_store_record_problems(r, err) && run_store_choose_items(r, edits, &cost, err);
@@ -258,7 +258,7 @@ int verb_run(int argc, char **argv)
     run_inversions_free(&r.inversions);
     pm_store_close(r.store);
     pm_lock_release(&r.lock);
-    run_texts_free(&r.texts);
+    pm_buffer_free(&r.texts);
     run_plan_free(&r.plan);
     run_captures_free(&r.captures);
     free(r.order);

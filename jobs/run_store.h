@@ -40,7 +40,7 @@ struct run {
     bool retries_failed;
     struct pm_stop stop;
     struct run_plan plan;
-    struct run_texts texts; /* until the store is open */
+    struct pm_buffer texts; /* until the store is open */
     /* the rest is rank 0's */
     struct pm_lock lock;
     size_t *order; /* items, dearest first */

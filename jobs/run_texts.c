@@ -50,40 +50,29 @@ struct text_header {
     uint64_t seed;
 };
 
-static void append(struct run_texts *texts, const void *from, size_t bytes)
+static void append_text(struct pm_buffer *texts, const char *text)
 {
-    if (texts->capacity - texts->used < bytes) {
-        texts->capacity = 2 * (texts->capacity + bytes);
-        texts->bytes = realloc(texts->bytes, texts->capacity);
-        if (!texts->bytes) pm_die("no memory for %zu bytes of the manifest", texts->capacity);
-    }
-    memcpy(texts->bytes + texts->used, from, bytes);
-    texts->used += bytes;
-}
-
-static void append_text(struct run_texts *texts, const char *text)
-{
-    append(texts, text, strlen(text) + 1);
+    pm_buffer_put(texts, text, strlen(text) + 1);
 }
 
 /* @param tokens  NULL: nothing is made of the prompt */
-static void append_prompt(struct run_texts *texts, const char *prompt,
+static void append_prompt(struct pm_buffer *texts, const char *prompt,
                           const struct pm_tokens *tokens)
 {
     size_t count = tokens ? tokens->count : 0;
     append_text(texts, tokens ? prompt : "");
-    append(texts, &count, sizeof count);
+    pm_buffer_put(texts, &count, sizeof count);
     if (!tokens) return;
-    append(texts, tokens->ids, count * sizeof *tokens->ids);
-    append(texts, tokens->word, count * sizeof *tokens->word);
+    pm_buffer_put(texts, tokens->ids, count * sizeof *tokens->ids);
+    pm_buffer_put(texts, tokens->word, count * sizeof *tokens->word);
 }
 
 void run_texts_keep(void *texts, const struct run_plan *plan, const struct run_plan_line *line)
 {
-    struct run_texts *t = texts;
+    struct pm_buffer *t = texts;
     struct text_header header = {0};
     size_t begin = t->used;
-    append(t, &header, sizeof header);
+    pm_buffer_put(t, &header, sizeof header);
     append_text(t, line->id);
     append_text(t, line->text);
     if (plan->items[line->item].cost > 0) {
@@ -143,7 +132,7 @@ static bool write_line(struct pm_store *store, const struct run_plan *plan, size
     return true;
 }
 
-bool run_texts_write(const struct run_texts *texts, const struct run_plan *plan,
+bool run_texts_write(const struct pm_buffer *texts, const struct run_plan *plan,
                      struct pm_store *store, struct pm_error *err)
 {
     const char *next = texts->bytes;
@@ -155,10 +144,4 @@ bool run_texts_write(const struct run_texts *texts, const struct run_plan *plan,
     }
     PM_ASSERT(next == texts->bytes + texts->used);
     return true;
-}
-
-void run_texts_free(struct run_texts *texts)
-{
-    free(texts->bytes);
-    *texts = (struct run_texts){0};
 }

@@ -5,21 +5,15 @@
 #define RUN_TEXTS_H
 #include "run_plan.h"
 
-/** Of this rank's lines, one after the other. */
-struct run_texts {
-    char *bytes; /* owned */
-    size_t used, capacity;
-};
+#include "pm/base/buffer.h"
 
 /** Keep what is to be told of a line. A run_plan_watch.
- *  @param texts  a struct run_texts; zeroed before the first line */
+ *  @param texts  a struct pm_buffer, the caller's; empty before the first line */
 void run_texts_keep(void *texts, const struct run_plan *plan, const struct run_plan_line *line);
 
 /** Put the items and prompts of this rank's share into a store: one that has just been created, or
  *  again, see pm_store_repair_plan. Not collective; all ranks do it.
- *  @param texts  kept of all lines that @p plan surveyed */
-PM_MUST_CHECK bool run_texts_write(const struct run_texts *texts, const struct run_plan *plan,
+ *  @param texts  kept of all lines of this rank that @p plan surveyed */
+PM_MUST_CHECK bool run_texts_write(const struct pm_buffer *texts, const struct run_plan *plan,
                                    struct pm_store *store, struct pm_error *err);
-
-void run_texts_free(struct run_texts *texts);
 #endif

@@ -1,46 +1,26 @@
+#include "pm/base/buffer.h"
 #include "pm/base/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct text {
-    char *bytes;
-    size_t used, capacity;
-};
-
 struct member {
     const char *key;
     json_t *value;
 };
 
-static char *reserve(struct text *text, size_t bytes)
+static void put_char(struct pm_buffer *text, char c)
 {
-    if (text->capacity - text->used < bytes) {
-        text->capacity = 2 * (text->capacity + bytes);
-        text->bytes = realloc(text->bytes, text->capacity);
-        if (!text->bytes) pm_die("no memory for %zu bytes of JSON", text->capacity);
-    }
-    return text->bytes + text->used;
-}
-
-static void put(struct text *text, const char *bytes, size_t count)
-{
-    memcpy(reserve(text, count), bytes, count);
-    text->used += count;
-}
-
-static void put_char(struct text *text, char c)
-{
-    put(text, &c, 1);
+    pm_buffer_put(text, &c, 1);
 }
 
 /* What needs care, the library writes. */
-static void put_as_jansson(struct text *text, const json_t *value)
+static void put_as_jansson(struct pm_buffer *text, const json_t *value)
 {
     char *all = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     if (!all) pm_die("no memory for a value in JSON");
-    put(text, all, strlen(all));
+    pm_buffer_put(text, all, strlen(all));
     free(all);
 }
 
@@ -51,15 +31,15 @@ static bool is_plain(const char *bytes, size_t count)
     return true;
 }
 
-static void put_quoted(struct text *text, const char *bytes, size_t count)
+static void put_quoted(struct pm_buffer *text, const char *bytes, size_t count)
 {
-    char *at = reserve(text, count + 2);
+    char *at = pm_buffer_reserve(text, count + 2);
     at[0] = at[count + 1] = '"';
     memcpy(at + 1, bytes, count);
     text->used += count + 2;
 }
 
-static void put_string(struct text *text, const json_t *string)
+static void put_string(struct pm_buffer *text, const json_t *string)
 {
     const char *bytes = json_string_value(string);
     size_t count = json_string_length(string);
@@ -69,7 +49,7 @@ static void put_string(struct text *text, const json_t *string)
         put_as_jansson(text, string);
 }
 
-static void put_key(struct text *text, const char *key)
+static void put_key(struct pm_buffer *text, const char *key)
 {
     size_t count = strlen(key);
     if (is_plain(key, count)) {
@@ -84,17 +64,17 @@ static void put_key(struct text *text, const char *key)
 }
 
 /* snprintf is several times slower once a library has taught it more letters, as libquadmath does. */
-static void put_real(struct text *text, const json_t *real)
+static void put_real(struct pm_buffer *text, const json_t *real)
 {
     char digits[32];
     int count = strfromd(digits, sizeof digits, "%.17g", json_real_value(real));
     if (strchr(digits, '.') && !strchr(digits, 'e'))
-        put(text, digits, (size_t)count);
+        pm_buffer_put(text, digits, (size_t)count);
     else
         put_as_jansson(text, real);
 }
 
-static void put_integer(struct text *text, json_int_t number)
+static void put_integer(struct pm_buffer *text, json_int_t number)
 {
     char digits[24], *at = digits + sizeof digits;
     uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
@@ -103,7 +83,7 @@ static void put_integer(struct text *text, json_int_t number)
         rest /= 10;
     } while (rest > 0);
     if (number < 0) *--at = '-';
-    put(text, at, (size_t)(digits + sizeof digits - at));
+    pm_buffer_put(text, at, (size_t)(digits + sizeof digits - at));
 }
 
 static int by_key(const void *a, const void *b)
@@ -111,9 +91,9 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
-static void put_value(struct text *text, json_t *value);
+static void put_value(struct pm_buffer *text, json_t *value);
 
-static void put_object(struct text *text, json_t *object)
+static void put_object(struct pm_buffer *text, json_t *object)
 {
     enum { FEW = 32 };
     struct member few[FEW], *members = few;
@@ -139,7 +119,7 @@ static void put_object(struct text *text, json_t *object)
     if (members != few) free(members);
 }
 
-static void put_array(struct text *text, const json_t *array)
+static void put_array(struct pm_buffer *text, const json_t *array)
 {
     put_char(text, '[');
     for (size_t i = 0; i < json_array_size(array); i++) {
@@ -149,7 +129,7 @@ static void put_array(struct text *text, const json_t *array)
     put_char(text, ']');
 }
 
-static void put_value(struct text *text, json_t *value)
+static void put_value(struct pm_buffer *text, json_t *value)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
@@ -174,9 +154,7 @@ static void put_value(struct text *text, json_t *value)
 
 char *pm_json_text(const json_t *json)
 {
-    enum { BEGIN_BYTES = 1024 };
-    struct text text = {0};
-    reserve(&text, BEGIN_BYTES);
+    struct pm_buffer text = {0};
     put_value(&text, (json_t *)json);
     put_char(&text, '\0');
     return text.bytes;

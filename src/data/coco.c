@@ -1,12 +1,13 @@
 #include "pm/data/coco.h"
 
+#include "pm/base/buffer.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 
 /** Runs down the columns as they are put into text. */
 struct counts {
-    char *text;
-    size_t used, room;
+    struct pm_buffer text;
     int64_t before[2]; /* the last two runs */
     size_t runs;
 };
@@ -18,18 +19,15 @@ static void add_run(struct counts *c, int64_t length)
     enum { MOST = 13 }; /* characters of 64 bits */
     int64_t rest = c->runs > 2 ? length - c->before[1] : length;
     bool more = true;
-    if (c->used + MOST >= c->room) {
-        c->room = 2 * c->room + 4 * MOST;
-        c->text = realloc(c->text, c->room);
-        if (!c->text) pm_die("no memory for a mask's runs");
-    }
+    char *next = pm_buffer_reserve(&c->text, MOST + 1);
     while (more) {
         int bits = (int)(rest & 0x1F);
         rest = (rest - bits) / 32; /* exact: the shift that keeps the sign */
         more = bits & 0x10 ? rest != -1 : rest != 0;
-        c->text[c->used++] = (char)(48 + (bits | (more ? 0x20 : 0)));
+        *next++ = (char)(48 + (bits | (more ? 0x20 : 0)));
     }
-    c->text[c->used] = '\0';
+    *next = '\0';
+    c->text.used = (size_t)(next - c->text.bytes); /* the next run goes over the end */
     c->before[1] = c->before[0];
     c->before[0] = length;
     c->runs++;
@@ -60,10 +58,10 @@ json_t *pm_coco_annotation(const uint8_t *mask, size_t height, size_t width)
     add_run(&counts, run);
     if (area == 0) left = top = 0;
     json_t *out = json_pack("{s:{s:[I,I], s:s}, s:I, s:[I,I,I,I]}", "segmentation", "size",
-                            (json_int_t)height, (json_int_t)width, "counts", counts.text, "area",
-                            (json_int_t)area, "bbox", (json_int_t)left, (json_int_t)top,
+                            (json_int_t)height, (json_int_t)width, "counts", counts.text.bytes,
+                            "area", (json_int_t)area, "bbox", (json_int_t)left, (json_int_t)top,
                             (json_int_t)(right - left), (json_int_t)(bottom - top));
     if (!out) pm_die("no memory for an annotation");
-    free(counts.text);
+    pm_buffer_free(&counts.text);
     return out;
 }
