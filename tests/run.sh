@@ -84,14 +84,13 @@ run_layers()
     judge tests/layers.sh $? "$folder/output"
 }
 
-# wanted_tests BUILD: all but those of MPI. Scripts, which mostly wait, and programs, which compute, by turns
+# wanted_tests BUILD: all but those of MPI
 wanted_tests()
 {
     for script in tests/program/test_*.sh; do
         is_wanted "$1" "$script" && echo "$script"
-    done >"$folder/scripts"
-    for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done >"$folder/programs"
-    paste -d '\n' "$folder/scripts" "$folder/programs" | grep .
+    done
+    for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done
 }
 
 # Several at once, since many of them wait for most of their time. A script that is out of time ends
