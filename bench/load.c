@@ -10,11 +10,10 @@
 
 #include "pm/base/clock.h"
 #include "pm/base/log.h"
+#include "pm/base/open_file.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ROUNDS = 5 };
@@ -24,23 +23,21 @@ static struct pm_world world;
 static void print_reading(const char *path)
 {
     static char buffer[128 << 10]; /* as cat's */
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (world.rank != 0 || file < 0 || fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-        if (file >= 0) close(file);
-        return;
-    }
+    struct pm_error none = {0};
+    size_t bytes;
+    int file = pm_open_file(&bytes, path, &none);
+    if (file < 0) return; /* a folder */
     double begin = pm_clock_seconds();
     while (read(file, buffer, sizeof buffer) > 0) continue;
     close(file);
-    printf("%.2f s, %.2f GB read\n", pm_clock_seconds() - begin, (double)status.st_size / 1e9);
+    printf("%.2f s, %.2f GB read\n", pm_clock_seconds() - begin, (double)bytes / 1e9);
 }
 
 static bool load(const char *path, const struct pm_model_additions *additions, const char *folder,
                  const char *how, struct pm_error *err)
 {
     struct pm_model model;
-    print_reading(path);
+    if (world.rank == 0) print_reading(path);
     pm_world_barrier(MPI_COMM_WORLD);
     double begin = pm_clock_seconds();
     if (!load_model_shared(&model, &world, path, additions, folder, err)) return false;

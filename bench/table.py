@@ -118,18 +118,26 @@ class Bench:
                  self.seconds(self.ours("decode", "fp32", threads)), "diffusers",
                  self.seconds(self.peer("diffusers", "decode", "fp32", threads)), 0.6)
 
+    def start_pass(self, dtype, threads, first=0):
+        """One more of our passes, whether it was measured before or not."""
+        command = [f"{self.build}/bench/pass", self.checkpoint, TOKENIZER, "-p", dtype, "-t", threads, "-r",
+                   self.options.repeat, "pass"]
+        return subprocess.Popen(self.pinned(threads, command, first), text=True, stdout=subprocess.PIPE,
+                                env=self.environment | {"OMP_NUM_THREADS": str(threads)})
+
+    @staticmethod
+    def wait_for_pass(process):
+        return json.loads(process.communicate()[0])["seconds"]
+
     def compare_threads(self, dtype):
-        for threads in (1, 2):  # once more, right after one another
-            self.known.pop(("promptmill", dtype, "pass", threads, 1), None)
-        one, two = (self.ours("pass", dtype, threads)["seconds"] for threads in (1, 2))
+        """Right after one another, since the machine's speed varies."""
+        one, two = (self.wait_for_pass(self.start_pass(dtype, threads)) for threads in (1, 2))
         self.add(f"UNet pass, {dtype}, two threads as fast as one", one, "promptmill, 2 threads", two, 1.8, True)
 
     def compare_ranks(self, dtype):
         """Two processes with a core each: passes a second, against one alone."""
-        command = [f"{self.build}/bench/pass", self.checkpoint, TOKENIZER, "-p", dtype, "-r", "1", "pass"]
-        running = [subprocess.Popen(self.pinned(1, command, first), env=self.environment, text=True,
-                                    stdout=subprocess.PIPE) for first in (0, 1)]
-        together = [json.loads(process.communicate()[0])["seconds"] for process in running]
+        running = [self.start_pass(dtype, 1, first) for first in (0, 1)]
+        together = [self.wait_for_pass(process) for process in running]
         alone = self.ours("pass", dtype, 1)["seconds"]
         self.add(f"UNet passes, {dtype}, two ranks' rate against one's", sum(alone / x for x in together), "", 1.0,
                  1.9, True)
