@@ -59,7 +59,7 @@ bool pm_model_fingerprint(struct pm_model *opened, struct pm_hash_pieces *pieces
                           struct pm_error *err)
 {
     PM_TRY(pm_checkpoint_fingerprint(opened->fingerprint, &opened->checkpoint, pieces, err));
-    hash_additions(opened->fingerprint, opened);
+    if (!pieces || pieces->are_known) hash_additions(opened->fingerprint, opened);
     return true;
 }
 

@@ -3,7 +3,6 @@
 #define PM_BASE_HASH_H
 #include "pm/base/error.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
