@@ -69,11 +69,13 @@ end()
     job=
 }
 
-# kill_rank RANK: false when it has ended already
+# kill_rank RANK: false when it has ended already. One that is about to end, or has not been waited for,
+# still has its name, but no command line any more.
 kill_rank()
 {
     process=$(cat "$work/rank.$1")
     case $(cat "/proc/$process/comm" 2>/dev/null) in promptmill | sh) ;; *) return 1 ;; esac
+    [ -n "$({ tr -d '\0' <"/proc/$process/cmdline"; } 2>/dev/null)" ] || return 1
     kill -9 "$process" 2>/dev/null
 }
 
