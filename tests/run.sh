@@ -93,14 +93,14 @@ wanted_tests()
     for kind in golden unit fuzz; do wanted_programs "$1" "$kind"; done
 }
 
-# Several at once, since many of them wait for most of their time. A script that is out of time ends
-# after the command that it waits for, which has a limit as well.
+# One more at once than there are cores, since many of them wait for most of their time. A script that is out
+# of time ends after the command that it waits for, which has a limit as well.
 run_tests()
 {
     for build; do
         wanted_tests "$build" | sed "s|^|$build |"
     done >"$folder/tests"
-    xargs -r -n 2 -P "$(nproc)" sh -c '
+    xargs -r -n 2 -P "$(($(nproc) + 1))" sh -c '
         output=$0/$(echo "$1 $2" | tr " /" __)
         case $2 in
             *.sh) limit=600 grace=130 ;;
