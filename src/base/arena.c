@@ -1,22 +1,48 @@
 #include "pm/base/arena.h"
 
+#include "arena_impl.h"
 #include "pm/base/error.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 enum {
-    ALIGNMENT = 64,       /* bytes: a cache line, and an AVX-512 register */
-    HUGE_PAGE = 2 << 20,  /* bytes; where they are larger, the end has small ones */
+    ALIGNMENT = 64,      /* bytes: a cache line, and an AVX-512 register */
+    HUGE_PAGE = 2 << 20, /* bytes; where they are larger, the end has small ones */
+    LEAST_BYTES = 16 << 20,
     ADVISE_COLLAPSE = 25, /* MADV_COLLAPSE, Linux 6.1, which older C libraries do not name */
 };
 
+/* What may help. */
+static const char *hint(void)
+{
+    struct rlimit limit;
+    bool is_limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return is_limited ? " (ulimit -v allows no more)" : "";
+}
+
+char *arena_map(size_t *capacity, int flags, int file)
+{
+    for (size_t bytes = *capacity;; bytes /= 2) {
+        void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, file, 0);
+        if (base != MAP_FAILED) {
+            madvise(base, bytes, MADV_HUGEPAGE);
+            *capacity = bytes;
+            return base;
+        }
+        if (bytes / 2 < LEAST_BYTES) return NULL;
+    }
+}
+
 void pm_arena_init(struct pm_arena *arena, size_t capacity)
 {
-    void *base = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) pm_die("cannot reserve %zu bytes of address space", capacity);
-    madvise(base, capacity, MADV_HUGEPAGE);
+    char *base = arena_map(&capacity, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    if (!base)
+        pm_die("cannot reserve %zu bytes of address space%s: %s", capacity, hint(),
+               strerror(errno));
     *arena = (struct pm_arena){.base = base, .capacity = capacity};
 }
 
@@ -44,8 +70,8 @@ void *pm_arena_bytes(struct pm_arena *arena, size_t bytes)
     PM_ASSERT(bytes <= SIZE_MAX - ALIGNMENT);
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (rounded > arena->capacity - arena->used)
-        pm_die("working memory of %zu bytes is full: %zu more are needed", arena->capacity,
-               rounded - (arena->capacity - arena->used));
+        pm_die("working memory of %zu bytes is full: %zu more are needed%s", arena->capacity,
+               rounded - (arena->capacity - arena->used), hint());
     void *p = arena->base + arena->used;
     arena->used += rounded;
     if (arena->used > arena->peak) arena->peak = arena->used;

@@ -6,21 +6,38 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Inside a character of UTF-8. */
+static bool is_inside(const char *at)
+{
+    return ((unsigned char)*at & 0xC0) == 0x80;
+}
+
+/* Where something went wrong is at a sentence's begin, why at its end: what has no room loses its middle. */
+static void copy_or_cut(char out[PM_ERROR_BYTES], const char *sentence)
+{
+    enum { HEAD = PM_ERROR_BYTES / 2, TAIL = PM_ERROR_BYTES - HEAD - (int)sizeof "..." };
+    size_t length = strlen(sentence), head = HEAD;
+    if (length < PM_ERROR_BYTES) {
+        memcpy(out, sentence, length + 1);
+        return;
+    }
+    const char *tail = sentence + length - TAIL;
+    while (head > 0 && is_inside(sentence + head)) head--;
+    while (is_inside(tail)) tail++;
+    snprintf(out, PM_ERROR_BYTES, "%.*s...%s", (int)head, sentence, tail);
+}
+
 bool pm_fail(struct pm_error *err, enum pm_error_code code, const char *format, ...)
 {
-    char text[PM_ERROR_BYTES];
+    char *sentence;
     va_list args;
     va_start(args, format);
-    int wanted = vsnprintf(text, sizeof text, format, args);
+    if (vasprintf(&sentence, format, args) < 0)
+        pm_die("no memory to say what is wrong: %s", format);
     va_end(args);
-    if (wanted >= (int)sizeof text) {
-        /* cut at a character's start, so that the message stays UTF-8 */
-        size_t end = sizeof text - sizeof "...";
-        while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80) end--;
-        strcpy(text + end, "...");
-    }
     err->code = code;
-    memcpy(err->message, text, sizeof text);
+    copy_or_cut(err->message, sentence);
+    free(sentence);
     return false;
 }
 

@@ -1,5 +1,7 @@
 #include "pm/base/shared_arena.h"
 
+#include "arena_impl.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,11 +13,10 @@
 
 static bool map(struct pm_arena *out, size_t capacity, int file, struct pm_error *err)
 {
-    void *base = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
-    if (base == MAP_FAILED)
-        return pm_fail(err, PM_E_IO, "cannot map %zu bytes: %s", capacity, strerror(errno));
-    madvise(base, capacity, MADV_HUGEPAGE);
-    *out = (struct pm_arena){.base = base, .capacity = capacity};
+    size_t mapped = capacity;
+    char *base = arena_map(&mapped, MAP_SHARED, file);
+    if (!base) return pm_fail(err, PM_E_IO, "cannot map %zu bytes: %s", capacity, strerror(errno));
+    *out = (struct pm_arena){.base = base, .capacity = mapped};
     return true;
 }
 
@@ -44,7 +45,7 @@ bool pm_shared_arena_create(struct pm_arena *out, struct pm_arena_offer *offer, 
                                      .file = file,
                                      .device = status.st_dev,
                                      .inode = status.st_ino,
-                                     .capacity = capacity};
+                                     .capacity = out->capacity};
     return true;
 }
 

@@ -1,5 +1,7 @@
 #include "config_impl.h"
 
+#include "pm/data/store.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,12 +261,11 @@ bool pm_config_load(struct pm_config *out, const char *path,
     if (ok) spell_out_store(out->json); /* flags set its members */
     for (size_t i = 0; ok && i < override_count; i++)
         ok = apply_override(out->json, overrides, i, err);
-    if (ok && read_config(out, path, err) && pm_config_hash_additions(out, path, err)) {
-        rename_store(out);
-        return true;
-    }
-    pm_config_free(out);
-    return false;
+    ok = ok && read_config(out, path, err) && pm_config_hash_additions(out, path, err);
+    if (ok) rename_store(out);
+    ok = ok && (!out->store || pm_store_check_name(out->store, err));
+    if (!ok) pm_config_free(out);
+    return ok;
 }
 
 bool pm_config_parse(struct pm_config *out, const char *text, size_t bytes, const char *where,

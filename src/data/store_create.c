@@ -58,12 +58,22 @@ void store_remove_stale(const char *path)
 }
 
 /* Rank 0's part before the file exists. */
+bool pm_store_check_name(const char *path, struct pm_error *err)
+{
+    const char *name = pm_path_name(path);
+    size_t bytes = strlen(name);
+    if (bytes > 0 && bytes <= PM_STORE_MAX_NAME_BYTES) return true;
+    return pm_fail(err, PM_E_INPUT, "the store's name \"%s\" has %zu bytes; 1 to %d are wanted",
+                   name, bytes, PM_STORE_MAX_NAME_BYTES);
+}
+
 PM_MUST_CHECK static bool prepare(struct facts *facts, const char *path,
                                   const struct pm_store_shape *shape, struct pm_error *err)
 {
     facts->shape = *shape;
     store_shape_normalise(&facts->shape);
     PM_TRY(store_shape_check(&facts->shape, path, err));
+    PM_TRY(pm_store_check_name(path, err));
     struct stat there;
     if (lstat(path, &there) == 0)
         return pm_fail(err, PM_E_INPUT, "%s exists already; a store is never overwritten", path);

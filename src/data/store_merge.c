@@ -223,6 +223,7 @@ PM_MUST_CHECK static bool check_names(const char *to, const char *const *from, s
                                       bool replaces, struct pm_error *err)
 {
     struct stat there, source;
+    PM_TRY(pm_store_check_name(to, err));
     if (lstat(to, &there) != 0) return true;
     for (size_t i = 0; i < count; i++)
         if (stat(from[i], &source) == 0 && source.st_dev == there.st_dev &&

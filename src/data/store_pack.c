@@ -129,6 +129,7 @@ PM_MUST_CHECK static bool check_names(const char *from, const char *to, bool rep
                                       struct pm_error *err)
 {
     struct stat live, there;
+    PM_TRY(pm_store_check_name(to, err));
     if (lstat(to, &there) != 0) return true;
     if (stat(to, &there) != 0 || !S_ISREG(there.st_mode))
         return pm_fail(err, PM_E_INPUT, "%s exists already and is no file", to);

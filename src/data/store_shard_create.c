@@ -23,9 +23,8 @@ bool store_shards_begin(struct pm_store *store, const char *uuid, const size_t *
     char prefix[PREFIX_BYTES];
     size_t count = store->shape.shards;
     const char *name = pm_path_name(store->path);
-    if (snprintf(prefix, sizeof prefix, "%s.shard-", name) >= PREFIX_BYTES)
-        return pm_fail(err, PM_E_INPUT, "%s: the name is too long for the shards to have it too",
-                       store->path);
+    int prefix_bytes = snprintf(prefix, sizeof prefix, "%s.shard-", name);
+    PM_ASSERT(prefix_bytes < PREFIX_BYTES);
     size_t *first_item = malloc(count * sizeof *first_item);
     if (!first_item) pm_die("no memory for %zu shards", count);
     for (size_t i = 0; i < count; i++) first_item[i] = pm_store_shard_item(&store->shape, i);

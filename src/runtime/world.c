@@ -27,6 +27,10 @@ static const char *thread_support_name(int provided)
 void pm_world_init(struct pm_world *world, int *argc, char ***argv)
 {
     int provided, length;
+    /* Shared file pointers, which nobody uses here: two of Open MPI's three components for them put the
+     * file's path into 256 bytes, without looking (https://github.com/open-mpi/ompi/issues/13565), or its
+     * name into a folder of their own with more to it than a name may have. */
+    setenv("OMPI_MCA_sharedfp", "individual", 0);
     MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
     if (provided < MPI_THREAD_MULTIPLE)
         pm_die("this MPI offers only %s, but the work queue needs MPI_THREAD_MULTIPLE",

@@ -30,3 +30,11 @@ check "the other edit is made" [ "$(count_in "$store" done)" -eq 1 ]
 check "why it failed is in the store" ends 2 "$program" status "$store"
 check "status tells it" prints "the edit needs" "a rank has"
 check "with more memory it is made" ends 0 "$program" run "$wide" --store "$store" --retry-failed
+
+# Where address space is limited, as some clusters do, less of it is reserved.
+limited() { (ulimit -v "$1" && shift && "$@"); }
+find_python
+check "under ulimit -v edits are made" ends 0 limited 2000000 on 2 run "$wide" --store "$work/limited.h5"
+check "the same ones" same_stores "$store" "$work/limited.h5"
+check "where that is too little, a sentence says so" ends 70 limited 400000 "$program" run "$wide" --store "$work/less.h5"
+check "with what limits it" says "cannot reserve" "(ulimit -v allows no more)"

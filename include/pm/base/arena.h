@@ -17,8 +17,8 @@ struct pm_arena {
     size_t used, capacity, peak; /* bytes */
 };
 
-/** Reserve @p capacity bytes of address space; a page costs memory only once touched.
- *  Huge pages are asked for, since a pass walks over all of it. */
+/** Reserve @p capacity bytes of address space, or as much of it as there is (`ulimit -v`); a page
+ *  costs memory only once touched. Huge pages are asked for, since a pass walks over all of it. */
 void pm_arena_init(struct pm_arena *arena, size_t capacity);
 void pm_arena_free(struct pm_arena *arena);
 

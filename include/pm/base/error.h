@@ -23,7 +23,8 @@ struct pm_error {
 #define PM_MUST_CHECK __attribute__((warn_unused_result))
 
 /** Fill @p err and return false: `return pm_fail(err, PM_E_IO, "cannot open %s", path);`
- *  The arguments may include err->message itself. */
+ *  The arguments may include err->message itself. Of a sentence that has no room, as with a long
+ *  path, the middle is left out ("..."). */
 bool pm_fail(struct pm_error *err, enum pm_error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

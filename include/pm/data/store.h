@@ -39,6 +39,7 @@ enum {
     PM_STORE_MAX_DATASETS = 48,
     PM_STORE_PATH_BYTES = 64,
     PM_STORE_MAX_SHARDS = 1024,
+    PM_STORE_MAX_NAME_BYTES = 200, /* of 255, since temporary files and shards have longer names */
 };
 
 enum pm_store_number {
@@ -210,11 +211,14 @@ struct pm_store_dataset {
 /** @param datasets  [PM_STORE_MAX_DATASETS]  @return how many a store of this shape has */
 size_t pm_store_datasets(struct pm_store_dataset *datasets, const struct pm_store_shape *shape);
 
+/** @param path  of a store that is to be made. @return whether its name, the folder aside, may be one */
+PM_MUST_CHECK bool pm_store_check_name(const char *path, struct pm_error *err);
+
 /** Begin a store under a temporary name beside @p path, with all datasets at their full size.
  *  Temporary files of @p path that a dead run left an hour ago or longer are removed.
  *  Collective over @p comm; @p shape and @p about count on rank 0 and are ignored elsewhere.
  *  @return true on all ranks, *store to be closed with pm_store_close; or false on all: err says
- *  PM_E_INPUT (@p path exists; a size is zero or beyond bounds) or PM_E_IO */
+ *  PM_E_INPUT (@p path exists or has too long a name; a size is zero or beyond bounds) or PM_E_IO */
 PM_MUST_CHECK bool pm_store_create(struct pm_store **store, const char *path, MPI_Comm comm,
                                    const struct pm_store_shape *shape,
                                    const struct pm_store_about *about, struct pm_error *err);
