@@ -6,6 +6,7 @@
 #include "verbs.h"
 
 #include "pm/base/path.h"
+#include "pm/base/whole_file.h"
 #include "pm/data/csv.h"
 #include "pm/data/paired.h"
 #include "pm/runtime/exit_status.h"
@@ -82,22 +83,6 @@ static error_t parse_option(int flag, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = option_table, .parser = parse_option, .args_doc = "STORE...", .doc = doc};
 
-static FILE *open_table(const char *folder, const char *name, struct pm_error *err)
-{
-    char path[PATH_MAX];
-    if (!pm_path_join(path, sizeof path, folder, name, err)) return NULL;
-    FILE *out = fopen(path, "w");
-    if (!out) pm_fail(err, PM_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return out;
-}
-
-static bool close_table(FILE *out, const char *name, struct pm_error *err)
-{
-    bool ok = !ferror(out);
-    ok = fclose(out) == 0 && ok;
-    return ok || pm_fail(err, PM_E_IO, "cannot write %s: %s", name, strerror(errno));
-}
-
 /* NaN is an empty cell. */
 static void write_number(FILE *out, double value)
 {
@@ -108,11 +93,8 @@ static void write_number(FILE *out, double value)
 }
 
 /* A row for each edit and setting. @param differences  [edits, columns] */
-static bool write_edits(const char *folder, const struct comparison *c, const double *differences,
-                        struct pm_error *err)
+static void write_edits(FILE *out, const struct comparison *c, const double *differences)
 {
-    FILE *out = open_table(folder, "edits.csv", err);
-    if (!out) return false;
     fprintf(out, "id,target,category,setting");
     for (size_t m = 0; m < c->metric_count; m++) {
         fputc(',', out);
@@ -133,7 +115,6 @@ static bool write_edits(const char *folder, const struct comparison *c, const do
         write_number(out, differences[i]);
         fputc('\n', out);
     }
-    return close_table(out, "edits.csv", err);
 }
 
 static struct pm_paired compare_metric(const struct comparison *c, size_t column, size_t metric)
@@ -179,11 +160,9 @@ static void tell(FILE *out, const char *setting, const char *metric, const struc
     fprintf(out, ",%zu,%zu,%.6g\n", p->b_higher, p->b_lower, p->sign_p);
 }
 
-static bool tell_statistics(const char *folder, const struct comparison *c,
-                            const double *differences, struct pm_error *err)
+/* Printed, and as a table. */
+static void tell_statistics(FILE *out, const struct comparison *c, const double *differences)
 {
-    FILE *out = open_table(folder, "statistics.csv", err);
-    if (!out) return false;
     fprintf(out,
             "setting,metric,pairs,mean_first,mean,mean_difference,low,high,higher,lower,sign_p\n");
     printf("%s is compared with, %zu edits", c->columns[0].name, c->edit_count);
@@ -199,7 +178,19 @@ static bool tell_statistics(const char *folder, const struct comparison *c,
             tell(out, c->columns[column].name, c->metrics[m], &p);
         }
     }
-    return close_table(out, "statistics.csv", err);
+}
+
+typedef void table_writer(FILE *out, const struct comparison *c, const double *differences);
+
+static bool write_table(const char *folder, const char *name, table_writer *write,
+                        const struct comparison *c, const double *differences, struct pm_error *err)
+{
+    struct pm_whole_file table;
+    char path[PATH_MAX];
+    PM_TRY(pm_path_join(path, sizeof path, folder, name, err));
+    bool ok = pm_whole_file_begin(&table, path, err);
+    if (ok) write(table.file, c, differences);
+    return pm_whole_file_end(&table, ok, err);
 }
 
 /** An edit and how far its settings are apart. */
@@ -262,8 +253,9 @@ static bool report(const struct arguments *a, const struct comparison *c, struct
     for (size_t i = 0; ok && i < c->edit_count * c->column_count; i++)
         ok = compare_pictures(&differences[i], c, &c->edits[i / c->column_count], 0,
                               i % c->column_count, err);
-    ok = ok && tell_statistics(a->out, c, differences, err) &&
-         write_edits(a->out, c, differences, err) && write_sheet(a, c, err);
+    ok = ok && write_table(a->out, "statistics.csv", tell_statistics, c, differences, err) &&
+         write_table(a->out, "edits.csv", write_edits, c, differences, err) &&
+         write_sheet(a, c, err);
     if (ok) printf("\n%s/: statistics.csv, edits.csv, sheet.png\n", a->out);
     free(differences);
     return ok;

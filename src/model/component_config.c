@@ -36,7 +36,7 @@ bool pm_config_check(const json_t *config, const char *path, const struct pm_con
         if (rule->key && !rule->supported) continue;
         const char *supported = rule->key ? rule->supported : "null|false";
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-        if (!text) return pm_fail(err, PM_E_FORMAT, "%s: \"%s\" cannot be read", path, key);
+        if (!text) pm_die("no memory for %s", path);
         bool ok = pm_config_is_listed(text, supported);
         if (!ok)
             pm_fail(err, PM_E_FORMAT, "%s: \"%s\" is %.80s, which is not supported; %s would be",

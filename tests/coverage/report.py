@@ -4,9 +4,9 @@
     tests/coverage/report.py BUILD
 
 Of each file in src/ the lines that ran, least first, and which did not; then each sentence of src/ and
-jobs/ that says what is wrong (pm_fail, argp_error, an error or warning of pm_log) and that no test was told.
-An exit status of 1 means that less than LEAST of the lines in src/ ran. words.py, beside this, tells which of
-them no test looks at.
+jobs/ that says what is wrong (pm_fail, argp_error, an error or warning of pm_log) and that no test was told,
+UNTOLD aside. An exit status of 1 means that less than LEAST of the lines in src/ ran, or that there are such
+sentences. words.py, beside this, tells which of them no test looks at.
 """
 import collections
 import json
@@ -16,6 +16,15 @@ import subprocess
 import sys
 
 LEAST = 0.90
+# What only a system in trouble, or another one than this, leads to.
+UNTOLD = {
+    "%s has %zu lines; %d are the most",  # two thousand million
+    "%zu bytes of packed weights are too many for a file",
+    "cannot map %s: %s",  # what has been read a moment before
+    "cannot rename %s to %s: %s",
+    "the program's own path is not known: %s",
+    "this HDF5 was built without gzip (zlib)",
+}
 
 
 def read_counts(build):
@@ -108,17 +117,19 @@ def print_untold(counts):
         for first, last, is_shared, text in sentences(file):
             lines = [counts[file][n] for n in range(first, last + 1) if n in counts[file]]
             all_sentences += 1
-            if not any(count for count, _ in lines) or (is_shared and lines[0][1]):
+            is_told = any(count for count, _ in lines) and not (is_shared and lines[0][1])
+            if not is_told and text not in UNTOLD:
                 untold.append(f"{file}:{first}: {text}")
     print("\n".join(untold))
-    print(f"{all_sentences} sentences say what is wrong, {len(untold)} of them to no test")
+    print(f"{all_sentences} sentences say what is wrong, {len(untold)} of them to no test, {len(UNTOLD)} aside")
+    return len(untold)
 
 
 def main():
     counts = read_counts(sys.argv[1])
     share = print_files(counts)
-    print_untold(counts)
-    return 0 if share >= LEAST else 1
+    untold = print_untold(counts)
+    return 0 if share >= LEAST and untold == 0 else 1
 
 
 if __name__ == "__main__":

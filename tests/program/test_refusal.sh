@@ -109,3 +109,14 @@ fails "ranks that see two manifests" \
     "edits.jsonl has $(bytes_of 1) bytes where rank 1 runs, and $(bytes_of 0) where rank 0 does" -- \
     on_two_disks run "$work/apart.json" --store "$work/b.h5"
 check "nothing was begun" [ ! -e "$work/b.h5" ]
+
+# A store of other lines that says of itself that it has these.
+find_python
+sed "2s/\"id\": \"/&$(printf '%0200d' 1)/" tests/program/edits.jsonl >"$work/edits.jsonl"
+ends 2 "$program" run $config --manifest "$work/edits.jsonl" --store "$work/others.h5"
+cp "$store" "$work/liar.h5"
+"$python" -c 'import sys, h5py
+liar, others = h5py.File(sys.argv[1], "r+"), h5py.File(sys.argv[2])
+liar.attrs["manifest_hash"] = others.attrs["manifest_hash"]' "$work/liar.h5" "$work/others.h5"
+fails "a store whose hash of the manifest is not its own" "the manifest is not what the store was begun with" -- \
+    "$program" run $config --manifest "$work/edits.jsonl" --store "$work/liar.h5"

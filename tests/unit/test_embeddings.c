@@ -187,6 +187,17 @@ static void a_word_of_more_vectors_than_a_prompt_has_room_for_is_refused(void **
                  "many.safetensors: \"<a>\" has 76 vectors; a prompt has room for 75");
 }
 
+static void a_word_that_the_tokenizer_has_is_refused_with_its_file(void **state)
+{
+    (void)state;
+    struct pm_embeddings *e = NULL;
+    struct pm_error err = {0};
+    assert_ok(open_file(&e, "emb_params", "[3,4]", "ball", &err), err);
+    assert_fails(pm_embeddings_add_words(e, tokenizer, &err), err, "word.safetensors: ");
+    assert_non_null(strstr(err.message, "has already"));
+    pm_embeddings_close(e);
+}
+
 static void files_that_are_no_embedding_are_refused(void **state)
 {
     (void)state;
@@ -238,6 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_give_their_vectors_and_word, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_word_of_more_vectors_than_a_prompt_has_room_for_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_word_that_the_tokenizer_has_is_refused_with_its_file,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_that_are_no_embedding_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(more_tokens_than_a_prompt_has_are_counted, set_up,
                                         tear_down),

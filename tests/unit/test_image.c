@@ -1,5 +1,6 @@
 #include "test.h"
 
+#include "../../src/data/image_codec.h"
 #include "pm/data/image.h"
 
 #include <dirent.h>
@@ -362,6 +363,23 @@ static void a_damaged_byte_does_no_harm(void **state)
     pm_image_free(&whole);
 }
 
+static void a_full_disk_is_told_by_every_encoder(void **state)
+{
+    (void)state;
+    static pm_image_encode *const encoders[] = {pm_image_encode_png, pm_image_encode_jpeg};
+    struct pm_image image = pattern(61, 67);
+    if (access("/dev/full", W_OK) != 0) return;
+    for (size_t i = 0; i < sizeof encoders / sizeof *encoders; i++) {
+        struct pm_error err = {0};
+        FILE *full = fopen("/dev/full", "w");
+        assert_non_null(full);
+        setvbuf(full, NULL, _IONBF, 0);
+        assert_fails(encoders[i](&image, full, "a.picture", &err), err, "cannot write a.picture: ");
+        fclose(full);
+    }
+    pm_image_free(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +399,7 @@ int main(void)
         cmocka_unit_test(damage_in_any_kind_of_file_does_no_harm),
         cmocka_unit_test(the_first_bytes_say_what_a_file_is),
         cmocka_unit_test(a_jpeg_too_large_is_refused_before_memory_is_taken),
+        cmocka_unit_test(a_full_disk_is_told_by_every_encoder),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

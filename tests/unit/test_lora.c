@@ -397,6 +397,17 @@ static void an_alpha_that_is_no_number_is_refused(void **state)
     }
 }
 
+static void numbers_that_are_no_floats_are_refused(void **state)
+{
+    (void)state;
+    struct builder b = begin(NULL);
+    add_half(&b, "lora_unet_x.lora_down.weight", 1);
+    add_half(&b, "lora_unet_x.lora_up.weight", 2);
+    char *type = strstr(strstr(b.header, "lora_up"), "F32");
+    memcpy(type, "I32", 3);
+    assert_refused(&b, "\"lora_unet_x.lora_up.weight\" is I32; F32, F16 or BF16 is wanted");
+}
+
 static void a_file_without_tensors_is_refused(void **state)
 {
     (void)state;
@@ -420,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_layer_with_two_schemes_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(foreign_keys_are_refused_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_alpha_that_is_no_number_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(numbers_that_are_no_floats_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_tensors_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,9 +6,11 @@
 #include "pm/model/packed_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,6 +155,48 @@ static void a_file_of_another_model_is_refused(void **state)
     pm_arena_free(&arena);
 }
 
+/* Its header with another hash of the program, and the header's own made to fit. */
+static void a_file_of_another_build_is_refused(void **state)
+{
+    (void)state;
+    enum { PROGRAM_AT = 16 + PM_HASH_TEXT_BYTES, SELF_AT = 104 + 8 * 8000 };
+    static char header[SELF_AT + sizeof(uint64_t)];
+    save();
+    FILE *file = fopen(temporary_path(file_name), "r+");
+    assert_non_null(file);
+    assert_int_equal(fread(header, 1, sizeof header, file), sizeof header);
+    uint64_t self = pm_hash64(header, SELF_AT, 0);
+    assert_memory_equal(header + SELF_AT, &self, sizeof self);
+    header[PROGRAM_AT] = header[PROGRAM_AT] == 'f' ? '0' : 'f';
+    self = pm_hash64(header, SELF_AT, 0);
+    memcpy(header + SELF_AT, &self, sizeof self);
+    rewind(file);
+    assert_int_equal(fwrite(header, 1, sizeof header, file), sizeof header);
+    assert_int_equal(fclose(file), 0);
+    assert_refused("packed was written by another build of promptmill");
+}
+
+static void a_full_disk_is_a_sentence_and_no_file(void **state)
+{
+    (void)state;
+    struct rlimit before, less;
+    struct pm_arena arena;
+    struct pm_error err = {0};
+    char part[1000];
+    take(&arena);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    less = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &less), 0);
+    bool ok = pm_packed_file_save(&arena, &key, temporary_path("."), &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_fails(ok, err, "-fp32.packed: File too large");
+    snprintf(part, sizeof part, "%s.part", temporary_path(file_name));
+    assert_int_not_equal(access(part, F_OK), 0);
+    assert_int_not_equal(access(temporary_path(file_name), F_OK), 0);
+    pm_arena_free(&arena);
+}
+
 static void what_is_no_file_is_refused(void **state)
 {
     (void)state;
@@ -223,6 +267,8 @@ int main(void)
         TEST(every_changed_byte_of_the_header_is_found),
         TEST(a_file_of_another_size_is_refused),
         TEST(a_file_of_another_model_is_refused),
+        TEST(a_file_of_another_build_is_refused),
+        TEST(a_full_disk_is_a_sentence_and_no_file),
         TEST(what_is_no_file_is_refused),
         TEST(a_file_that_another_process_writes_is_left_to_it),
         TEST(a_folder_that_cannot_be_written_is_named),

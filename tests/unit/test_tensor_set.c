@@ -4,6 +4,7 @@
 
 #include "pm/model/tensor_set.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,6 +114,17 @@ static void an_index_that_does_not_fit_its_files_is_refused(void **state)
     assert_refused("net.safetensors.index.json:1");
 }
 
+static void a_folder_that_leaves_no_room_for_its_files_names_is_refused(void **state)
+{
+    (void)state;
+    char folder[PATH_MAX];
+    struct pm_error err = {0};
+    for (size_t i = 0; i < sizeof folder; i++) folder[i] = i % 2 ? '/' : '.';
+    folder[sizeof folder - 2] = '\0';
+    assert_fails(pm_tensor_set_open(&set, folder, "net", &err), err, "the path ./././");
+    assert_non_null(strstr(err.message, "is too long"));
+}
+
 static void a_pickled_file_is_refused_with_what_converts_it(void **state)
 {
     (void)state;
@@ -129,6 +141,7 @@ int main(void)
         TEST(half_precision_has_an_index_of_its_own),
         TEST(one_file_goes_before_an_index),
         TEST(an_index_that_does_not_fit_its_files_is_refused),
+        TEST(a_folder_that_leaves_no_room_for_its_files_names_is_refused),
         TEST(a_pickled_file_is_refused_with_what_converts_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
