@@ -102,7 +102,7 @@ static int print_plan(const struct run_plan *plan, struct plan_check *check,
     const struct pm_edit_settings *s = plan->settings;
     struct pm_error err = {0};
     if (level >= PM_LOG_DEBUG) show_lines(plan, check, NULL);
-    struct run_memory host = run_memory_make(plan->config, s->model, 1);
+    struct run_memory host = run_memory_make(plan->config, s->model, 1, pm_model_scratch_bytes());
     plan_check_print(check, plan, &host);
     print_summary(plan, check);
     if (plan->config->sweep.axis_count > 0)

@@ -207,7 +207,8 @@ static bool prepare_run(struct run *r, const struct config_options *options, siz
     pm_world_set_threads(&r->world, (int)r->config.threads);
     PM_TRY(load_model(r, err));
     pm_arena_init(&r->scratch, pm_model_scratch_bytes());
-    r->memory = run_memory_make(&r->config, &r->model, (size_t)r->world.ranks_on_node);
+    r->memory =
+        run_memory_make(&r->config, &r->model, (size_t)r->world.ranks_on_node, r->scratch.capacity);
     PM_TRY(run_plan_make(&r->plan, &r->config, &r->settings, &r->captures, MPI_COMM_WORLD,
                          run_texts_keep, &r->texts, err));
     if (is_root) {

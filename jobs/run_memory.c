@@ -5,11 +5,12 @@
 #include <stdio.h>
 
 struct run_memory run_memory_make(const struct pm_config *config, const struct pm_model *model,
-                                  size_t ranks)
+                                  size_t ranks, size_t scratch_bytes)
 {
     double bytes = config->memory_bytes;
     return (struct run_memory){.host_bytes = bytes > 0.0 ? bytes : pm_memory_bytes(""),
                                .weights_bytes = (double)model->weights.used,
+                               .scratch_bytes = (double)scratch_bytes,
                                .ranks = ranks};
 }
 
@@ -62,8 +63,14 @@ bool run_memory_allows(const struct run_memory *m, const struct run_plan *plan,
     char help[128];
     const struct pm_edit_memory *edits = &plan->edit_memory;
     double share = run_memory_share(m), picture = run_memory_picture_bytes(shape);
-    double needed = picture + (double)pm_edit_memory_bytes(edits, recipe, prepared,
-                                                           plan->settings->targets_per_pass);
+    double scratch =
+        (double)pm_edit_memory_bytes(edits, recipe, prepared, plan->settings->targets_per_pass);
+    if (scratch > m->scratch_bytes)
+        return pm_fail(err, PM_E_MEMORY,
+                       "the edit needs %.2f GB, and a rank may have address space for %.2f GB "
+                       "(ulimit -v)",
+                       scratch / 1e9, m->scratch_bytes / 1e9);
+    double needed = picture + scratch;
     if (needed <= share) return true;
     double alone = picture + (double)pm_edit_memory_bytes(edits, recipe, prepared, 1);
     describe_help(help, sizeof help, alone, share, m->ranks);

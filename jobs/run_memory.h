@@ -11,10 +11,12 @@
 struct run_memory {
     double host_bytes;    /* "limits.memory_bytes", or what the host has */
     double weights_bytes; /* shared by its ranks */
+    double scratch_bytes; /* address space that a rank's edits work in: `ulimit -v` */
     size_t ranks;
 };
+/** @param scratch_bytes  pm_model_scratch_bytes() where there is no limit */
 struct run_memory run_memory_make(const struct pm_config *config, const struct pm_model *model,
-                                  size_t ranks);
+                                  size_t ranks, size_t scratch_bytes);
 
 /** @return bytes that a rank's edits may take; below 0 where there is not even room for the weights */
 double run_memory_share(const struct run_memory *memory);

@@ -26,9 +26,12 @@ static const char *hint(void)
 
 char *arena_map(size_t *capacity, int flags, int file)
 {
-    for (size_t bytes = *capacity;; bytes /= 2) {
-        void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, file, 0);
+    size_t left = 0; /* for others, beside what is taken */
+    for (size_t bytes = *capacity;; bytes /= 2, left = bytes / 2) {
+        char *base =
+            mmap(NULL, bytes + left, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, file, 0);
         if (base != MAP_FAILED) {
+            if (left > 0) munmap(base + bytes, left);
             madvise(base, bytes, MADV_HUGEPAGE);
             *capacity = bytes;
             return base;

@@ -34,7 +34,13 @@ check "with more memory it is made" ends 0 "$program" run "$wide" --store "$stor
 # Where address space is limited, as some clusters do, less of it is reserved.
 limited() { (ulimit -v "$1" && shift && "$@"); }
 find_python
-check "under ulimit -v edits are made" ends 0 limited 2000000 on 2 run "$wide" --store "$work/limited.h5"
+check "under ulimit -v edits are made" ends 0 limited 8000000 on 2 run "$wide" --store "$work/limited.h5"
 check "the same ones" same_stores "$store" "$work/limited.h5"
-check "where that is too little, a sentence says so" ends 70 limited 400000 "$program" run "$wide" --store "$work/less.h5"
-check "with what limits it" says "cannot reserve" "(ulimit -v allows no more)"
+kilobytes=400000
+sentences=0
+until ends 2 limited $kilobytes timeout -k 5 30 "$program" run "$wide" --store "$work/less.h5" || [ $kilobytes -gt 8000000 ]; do
+    ! says "cannot reserve" "(ulimit -v allows no more)" || sentences=$((sentences + 1))
+    kilobytes=$((kilobytes * 9 / 8))
+done
+check "where that is too little, a sentence says so" [ "$sentences" -gt 0 ]
+check "where there is just enough to begin, an edit that wants more is refused for it" eval '"$program" status "$work/less.h5" | grep -q "large.*may have address space for .*(ulimit -v)"'
