@@ -37,6 +37,11 @@ bool pm_config_real_folder(char folder[PATH_MAX], const char *path, struct pm_er
 {
     if (!realpath(path, folder))
         return pm_fail(err, PM_E_IO, "the folder %s cannot be reached: %s", path, strerror(errno));
+    json_t *text = json_string(folder);
+    if (!text)
+        return pm_fail(err, PM_E_INPUT, "the folder %s is no UTF-8, as paths in a config must be",
+                       folder);
+    json_decref(text);
     if (strcmp(folder, "/") == 0) folder[0] = '\0';
     return true;
 }

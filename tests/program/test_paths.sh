@@ -1,5 +1,6 @@
 #!/bin/sh
-# Paths as deep and names as long as a file system has them: they work, or a sentence says why not.
+# Paths as deep, and names as long and strange, as a file system has them: they work, or a sentence says why
+# not.
 . tests/program/lib.sh
 
 # repeat COUNT TEXT
@@ -36,6 +37,16 @@ check "likewise" says "$too_long"
 check "and by merge" ends 1 "$program" merge "$work/n$name.h5" "$store"
 check "likewise" says "$too_long"
 check "no file is left of them" [ -z "$(find "$work" -name "n$name*")" ]
+
+strange="$work/Ü %s %n"
+mkdir "$strange" "$work/$(printf '\377')"
+cp "$work/edits.jsonl" "$strange"
+sed 's|"capture"|"store": "ä %d.h5", &|' "$work/run.json" >"$strange/run.json"
+check "a folder has any name" ends 0 "$program" run "$strange/run.json"
+check "and a store" ends 0 "$program" verify "$strange/ä %d.h5"
+cp "$work/run.json" "$work/edits.jsonl" "$work/$(printf '\377')"
+check "but UTF-8 it must be" ends 1 "$program" plan "$work/$(printf '\377')/run.json"
+check "as it says" says "is no UTF-8, as paths in a config must be"
 
 # Longer than a path may be, by the names that are put behind it.
 dots=$(repeat 2044 ./)
