@@ -27,13 +27,11 @@ memcheck="valgrind -q --error-exitcode=99 --leak-check=no --vgdb=no
 is_left_out()
 {
     case $1 in
-        */golden/test_edits | */golden/test_inversion | */golden/test_unet* | */golden/test_vae) ;;
-        */golden/test_text_encoder | */golden/test_lora | */golden/test_embeddings) ;;
-        */golden/test_single_file_models | */golden/test_layouts) ;;
+        */golden/test_edits | */golden/test_inversion | */golden/test_unet*) ;;
         */unit/test_edit_captures | */unit/test_edit_image | */unit/test_edit_memory) ;;
-        */unit/test_latent_share | */unit/test_one_size | */unit/test_real_image) ;;
-        */unit/test_scratch | */unit/test_single_file) ;;
+        */unit/test_latent_share | */unit/test_real_image | */unit/test_scratch) ;;
         */unit/test_kernels_backward* | */unit/test_lock | */unit/test_progress | */mpi/test_queue) ;;
+        */unit/test_command) ;;
         *) false ;;
     esac
 }
