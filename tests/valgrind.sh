@@ -4,9 +4,9 @@
 #     BUILD=build tests/valgrind.sh [PATTERN]
 #
 # PATTERN, a shell pattern, picks programs by their path. Silent but for what is wrong, which is an access
-# that is not allowed or a value that was never set; `make test` looks for memory that is lost. Left out are
-# models at their real sizes, which would take hours; what loads a model as the program does, since valgrind
-# has no room for the address space that is reserved for one; and what measures time.
+# that is not allowed or a value that was never set; `make test` looks for memory that is lost. Left out is
+# what would take an hour, edits and passes on models/scenes; what measures time; and a command that is not
+# there, which valgrind's vfork does not report.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
