@@ -10,10 +10,10 @@
 #include <sys/resource.h>
 
 enum {
-    ALIGNMENT = 64,      /* bytes: a cache line, and an AVX-512 register */
-    HUGE_PAGE = 2 << 20, /* bytes; where they are larger, the end has small ones */
-    LEAST_BYTES = 16 << 20,
-    ADVISE_COLLAPSE = 25, /* MADV_COLLAPSE, Linux 6.1, which older C libraries do not name */
+    ALIGNMENT = 64,         /* bytes: a cache line, and an AVX-512 register */
+    HUGE_PAGE = 2 << 20,    /* bytes; where they are larger, the end has small ones */
+    LEAST_BYTES = 16 << 20, /* with less, nothing would come of it */
+    ADVISE_COLLAPSE = 25,   /* MADV_COLLAPSE, Linux 6.1, which older C libraries do not name */
 };
 
 /* What may help. */

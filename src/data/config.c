@@ -38,7 +38,10 @@ static bool append_addition(json_t *json, const struct pm_config_override *o, bo
     json_t *entry;
     PM_TRY(pm_config_real_folder(here, ".", err));
     PM_TRY(pm_config_addition_from_flag(&entry, o, err));
-    pm_config_root_path(entry, "file", here);
+    if (!pm_config_root_path(entry, "file", here, err)) {
+        json_decref(entry);
+        return false;
+    }
     if (is_first || !json_is_array(json_object_get(json, o->key)))
         json_object_set_new(json, o->key, json_array());
     json_array_append_new(json_object_get(json, o->key), entry);

@@ -16,8 +16,10 @@ PM_MUST_CHECK bool pm_config_real_folder(char folder[PATH_MAX], const char *path
  *  @return a string, owned by the caller; NULL where that is no UTF-8 */
 json_t *pm_config_join(const char *folder, const char *path);
 
-/** Make a string of the object relative to a real folder; nothing where it has none. */
-void pm_config_root_path(json_t *object, const char *key, const char *folder);
+/** Make a string of the object relative to a real folder; nothing where it has none.
+ *  @return false, with PM_E_INPUT, where that is no UTF-8 */
+PM_MUST_CHECK bool pm_config_root_path(json_t *object, const char *key, const char *folder,
+                                       struct pm_error *err);
 
 /** Make all paths of a config relative to the folder that it is in. */
 PM_MUST_CHECK bool pm_config_root_paths(json_t *config, const char *config_path,

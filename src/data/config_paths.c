@@ -26,22 +26,20 @@ json_t *pm_config_join(const char *folder, const char *path)
     return json_sprintf("%.*s/%s", (int)length, folder, path);
 }
 
-void pm_config_root_path(json_t *object, const char *key, const char *folder)
+bool pm_config_root_path(json_t *object, const char *key, const char *folder, struct pm_error *err)
 {
     const json_t *value = json_object_get(object, key);
-    if (json_is_string(value))
-        json_object_set_new(object, key, pm_config_join(folder, json_string_value(value)));
+    if (!json_is_string(value)) return true;
+    json_t *path = pm_config_join(folder, json_string_value(value));
+    return json_object_set_new(object, key, path) == 0 ||
+           pm_fail(err, PM_E_INPUT, "the folder %s is no UTF-8, as paths in a config must be",
+                   folder);
 }
 
 bool pm_config_real_folder(char folder[PATH_MAX], const char *path, struct pm_error *err)
 {
     if (!realpath(path, folder))
         return pm_fail(err, PM_E_IO, "the folder %s cannot be reached: %s", path, strerror(errno));
-    json_t *text = json_string(folder);
-    if (!text)
-        return pm_fail(err, PM_E_INPUT, "the folder %s is no UTF-8, as paths in a config must be",
-                       folder);
-    json_decref(text);
     if (strcmp(folder, "/") == 0) folder[0] = '\0';
     return true;
 }
@@ -51,13 +49,14 @@ bool pm_config_root_paths(json_t *json, const char *config_path, struct pm_error
     char folder[PATH_MAX], given[PATH_MAX];
     pm_path_folder(given, config_path);
     PM_TRY(pm_config_real_folder(folder, given, err));
-    for (size_t i = 0; path_keys[i]; i++) pm_config_root_path(json, path_keys[i], folder);
-    pm_config_root_path(json_object_get(json, "store"), "path", folder);
-    pm_config_root_path(json_object_get(json, "limits"), "halt_file", folder);
+    for (size_t i = 0; path_keys[i]; i++)
+        PM_TRY(pm_config_root_path(json, path_keys[i], folder, err));
+    PM_TRY(pm_config_root_path(json_object_get(json, "store"), "path", folder, err));
+    PM_TRY(pm_config_root_path(json_object_get(json, "limits"), "halt_file", folder, err));
     for (size_t i = 0; pm_config_file_lists[i]; i++) {
         const json_t *list = json_object_get(json, pm_config_file_lists[i]);
         for (size_t j = 0; j < json_array_size(list); j++)
-            pm_config_root_path(json_array_get(list, j), "file", folder);
+            PM_TRY(pm_config_root_path(json_array_get(list, j), "file", folder, err));
     }
     return true;
 }

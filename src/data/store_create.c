@@ -57,7 +57,6 @@ void store_remove_stale(const char *path)
     free(prefix);
 }
 
-/* Rank 0's part before the file exists. */
 bool pm_store_check_name(const char *path, struct pm_error *err)
 {
     const char *name = pm_path_name(path);
@@ -67,6 +66,7 @@ bool pm_store_check_name(const char *path, struct pm_error *err)
                    name, bytes, PM_STORE_MAX_NAME_BYTES);
 }
 
+/* Rank 0's part before the file exists. */
 PM_MUST_CHECK static bool prepare(struct facts *facts, const char *path,
                                   const struct pm_store_shape *shape, struct pm_error *err)
 {

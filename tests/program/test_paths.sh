@@ -47,6 +47,8 @@ check "and a store" ends 0 "$program" verify "$strange/ä %d.h5"
 cp "$work/run.json" "$work/edits.jsonl" "$work/$(printf '\377')"
 check "but UTF-8 it must be" ends 1 "$program" plan "$work/$(printf '\377')/run.json"
 check "as it says" says "is no UTF-8, as paths in a config must be"
+sed "s|\"edits.jsonl\"|\"$work/edits.jsonl\"|" "$work/run.json" >"$work/$(printf '\377')/run.json"
+check "where any path is relative to it" ends 0 "$program" plan "$work/$(printf '\377')/run.json"
 
 # Longer than a path may be, by the names that are put behind it.
 dots=$(repeat 2044 ./)
