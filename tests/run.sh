@@ -17,6 +17,8 @@ trap 'exit 130' HUP INT TERM
 
 # Open MPI's hwloc would visit every core, and wait at each that is busy, to ask it what the system knows.
 export HWLOC_COMPONENTS=-x86
+# More threads than cores, of several tests and ranks: those that wait must not spin on cores that others want.
+export OMP_WAIT_POLICY=passive
 if [ "$(id -u)" -eq 0 ]; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
