@@ -30,11 +30,24 @@ static bool check_component(const json_t *index, const char *path, size_t i, str
     return true;
 }
 
+/* Hugging Face's cache keeps a repository as blobs and, of each commit, a folder of links to them. */
+static bool check_no_cache(const char *folder, const char *index_path, struct pm_error *err)
+{
+    char snapshots[PM_CONFIG_PATH_BYTES];
+    struct stat status;
+    PM_TRY(pm_path_join(snapshots, PM_CONFIG_PATH_BYTES, folder, "snapshots", err));
+    if (stat(index_path, &status) == 0 || stat(snapshots, &status) != 0) return true;
+    return pm_fail(err, PM_E_INPUT,
+                   "%s is a repository in Hugging Face's cache; the model is a folder in %s",
+                   folder, snapshots);
+}
+
 static bool check_index(const char *folder, struct pm_error *err)
 {
     char path[PM_CONFIG_PATH_BYTES];
     json_t *index;
     PM_TRY(pm_path_join(path, PM_CONFIG_PATH_BYTES, folder, "model_index.json", err));
+    PM_TRY(check_no_cache(folder, path, err));
     PM_TRY(pm_json_load(&index, path, PM_CONFIG_MAX_BYTES, err));
     bool ok = true;
     for (size_t i = 0; ok && i < sizeof known_components / sizeof *known_components; i++)
@@ -90,8 +103,10 @@ bool pm_checkpoint_open(struct pm_checkpoint *out, const char *path,
                                   .given = {.tokenizer = copy(options->tokenizer),
                                             .configs = copy(options->configs),
                                             .prediction = copy(options->prediction)}};
-    bool ok = stat(path, &status) == 0 ||
-              pm_fail(err, PM_E_IO, "cannot open the model %s: %s", path, strerror(errno));
+    bool ok =
+        stat(path, &status) == 0 ||
+        pm_fail(err, PM_E_IO, "cannot open the model %s: %s%s", path, strerror(errno),
+                errno == ENOENT ? "; a model is a folder or a file, and none is downloaded" : "");
     if (ok) ok = S_ISDIR(status.st_mode) ? open_folder(out, err) : open_single_file(out, err);
     if (!ok) pm_checkpoint_close(out);
     return ok;

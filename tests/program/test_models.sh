@@ -15,7 +15,7 @@ printf 'PK\003\004\024\000\010\010 this was a pickle' >"$work/model.ckpt"
 check "a pickled model is refused" ends 1 "$program" plan $config --model "$work/model.ckpt"
 check "with the command that converts it" says "model.ckpt is pickled" "python3 -c" 'OUT.safetensors'
 check "a model that is not there is refused" ends 1 "$program" plan $config --model "$work/none"
-check "with where it was looked for" says "cannot open the model $work/none"
+check "with where it was looked for" says "cannot open the model $work/none: No such file or directory; a model is a folder or a file, and none is downloaded"
 check "a file that is no model is refused" ends 1 "$program" plan $config --model README.md
 check "and named" says "README.md"
 

@@ -286,6 +286,20 @@ static void a_model_of_other_classes_is_refused_by_the_component(void **state)
                          "which is not supported");
 }
 
+static void a_repository_in_the_hubs_cache_is_refused_with_where_its_models_are(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    struct pm_model model;
+    temporary_write_text("models--a--b/refs/main", "1234");
+    temporary_copy("models--a--b/snapshots/1234/model_index.json", MINI "model_index.json");
+    assert_fails(pm_model_load(&model, temporary_path("models--a--b"), &err), err,
+                 "the model is a folder in ");
+    assert_non_null(strstr(err.message, "models--a--b/snapshots"));
+    assert_fails(pm_model_load(&model, temporary_path("models--a--b/snapshots/1234"), &err), err,
+                 "snapshots/1234/scheduler/scheduler_config.json");
+}
+
 static int copy_weights(void **state)
 {
     if (temporary_make(state) != 0) return -1;
@@ -311,6 +325,7 @@ int main(void)
         cmocka_unit_test(another_vae_is_refused_by_what_is_different),
         cmocka_unit_test(another_text_encoder_is_refused_by_what_is_different),
         cmocka_unit_test(a_model_of_other_classes_is_refused_by_the_component),
+        cmocka_unit_test(a_repository_in_the_hubs_cache_is_refused_with_where_its_models_are),
     };
     return cmocka_run_group_tests(tests, copy_weights, temporary_remove);
 }
