@@ -172,24 +172,9 @@ bool pm_json_number(const json_t *object, const char *where, const char *key, do
     return true;
 }
 
-bool pm_json_uint64(const json_t *object, const char *where, const char *key, uint64_t max,
-                    uint64_t *out, struct pm_error *err)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!value) return true;
-    if (!json_is_integer(value))
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %s; a whole number is wanted", where, key,
-                       pm_json_kind(value));
-    json_int_t number = json_integer_value(value);
-    if (number < 0 || (uint64_t)number > max)
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from 0 to %llu", where, key,
-                       (long long)number, (unsigned long long)max);
-    *out = (uint64_t)number;
-    return true;
-}
-
-bool pm_json_size(const json_t *object, const char *where, const char *key, size_t min, size_t max,
-                  size_t *out, struct pm_error *err)
+/* *out stays as it is where the key is missing. */
+static bool whole_number(const json_t *object, const char *where, const char *key, uint64_t min,
+                         uint64_t max, uint64_t *out, struct pm_error *err)
 {
     const json_t *value = json_object_get(object, key);
     if (!value) return true;
@@ -198,8 +183,23 @@ bool pm_json_size(const json_t *object, const char *where, const char *key, size
                        pm_json_kind(value));
     json_int_t number = json_integer_value(value);
     if (number < 0 || (uint64_t)number < min || (uint64_t)number > max)
-        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from %zu to %zu", where,
-                       key, (long long)number, min, max);
+        return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is %lld; it must be from %llu to %llu", where,
+                       key, (long long)number, (unsigned long long)min, (unsigned long long)max);
+    *out = (uint64_t)number;
+    return true;
+}
+
+bool pm_json_uint64(const json_t *object, const char *where, const char *key, uint64_t max,
+                    uint64_t *out, struct pm_error *err)
+{
+    return whole_number(object, where, key, 0, max, out, err);
+}
+
+bool pm_json_size(const json_t *object, const char *where, const char *key, size_t min, size_t max,
+                  size_t *out, struct pm_error *err)
+{
+    uint64_t number = *out;
+    PM_TRY(whole_number(object, where, key, min, max, &number, err));
     *out = (size_t)number;
     return true;
 }
