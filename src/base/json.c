@@ -108,6 +108,25 @@ const char *pm_json_kind(const json_t *value)
     }
 }
 
+enum { LIST_BYTES = PM_ERROR_BYTES / 2 };
+
+/* "a", "b", "c"; ends in "..." where they have no room. */
+static void list_names(char list[LIST_BYTES], const char *const *names)
+{
+    static const char more[] = ", ...";
+    size_t used = 0;
+    list[0] = '\0';
+    for (size_t i = 0; names[i]; i++) {
+        const char *comma = i ? ", " : "";
+        size_t bytes = strlen(comma) + strlen(names[i]) + 2;
+        if (used + bytes + sizeof more > LIST_BYTES) {
+            memcpy(list + used, more, sizeof more);
+            return;
+        }
+        used += (size_t)sprintf(list + used, "%s\"%s\"", comma, names[i]);
+    }
+}
+
 bool pm_json_check_keys(const json_t *object, const char *where, const char *const *known,
                         struct pm_error *err)
 {
@@ -125,7 +144,9 @@ bool pm_json_check_keys(const json_t *object, const char *where, const char *con
         if (near)
             return pm_fail(err, PM_E_INPUT, "%s: unknown key \"%s\"; did you mean \"%s\"?", where,
                            key, near);
-        return pm_fail(err, PM_E_INPUT, "%s: unknown key \"%s\"", where, key);
+        char list[LIST_BYTES];
+        list_names(list, known);
+        return pm_fail(err, PM_E_INPUT, "%s: unknown key \"%s\"; there are %s", where, key, list);
     }
     return true;
 }
@@ -210,15 +231,13 @@ bool pm_json_choice(const json_t *object, const char *where, const char *key,
     const char *name = NULL;
     PM_TRY(pm_json_string(object, where, key, &name, err));
     if (!name) return true;
-    char list[PM_ERROR_BYTES / 2] = "";
     for (int i = 0; names[i]; i++) {
-        if (strcmp(names[i], name) == 0) {
-            *out = i;
-            return true;
-        }
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s\"%s\"", i ? ", " : "", names[i]);
+        if (strcmp(names[i], name) != 0) continue;
+        *out = i;
+        return true;
     }
+    char list[LIST_BYTES];
+    list_names(list, names);
     return pm_fail(err, PM_E_INPUT, "%s: \"%s\" is \"%s\"; it must be one of %s", where, key, name,
                    list);
 }
@@ -252,8 +271,10 @@ static size_t edit_distance(const char *a, const char *b)
 const char *pm_nearest_word(const char *word, const char *const *candidates)
 {
     const char *nearest = NULL;
-    size_t length = strlen(word), least = length / 2 + 1;
-    if (length > 63) return NULL;
+    size_t length = strlen(word);
+    if (length == 0 || length > 63) return NULL;
+    /* one more than may differ: a swap of two letters counts as two */
+    size_t least = length > 8 ? 4 : length > 3 ? 3 : 2;
     for (size_t i = 0; candidates[i]; i++) {
         if (strlen(candidates[i]) > 63) continue;
         size_t distance = edit_distance(word, candidates[i]);

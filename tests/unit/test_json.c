@@ -216,8 +216,9 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
     assert_ok(pm_json_check_keys(good, "c.json", known, &err), err);
     assert_fails(pm_json_check_keys(slip, "c.json", known, &err), err,
                  "c.json: unknown key \"guidance_scal\"; did you mean \"guidance_scale\"?");
-    assert_fails(pm_json_check_keys(strange, "c.json", known, &err), err,
-                 "c.json: unknown key \"elephant\"");
+    assert_fails(
+        pm_json_check_keys(strange, "c.json", known, &err), err,
+        "c.json: unknown key \"elephant\"; there are \"steps\", \"guidance_scale\", \"seed\"");
     assert_null(strstr(err.message, "did you mean"));
     assert_fails(pm_json_check_keys(list, "c.json", known, &err), err,
                  "c.json: an object {...} is wanted, not a list");
@@ -226,6 +227,22 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
     json_decref(slip);
     json_decref(strange);
     json_decref(list);
+}
+
+static void a_long_list_of_what_there_is_ends_in_an_ellipsis(void **state)
+{
+    (void)state;
+    static const char *const many[] = {"cross_replace_steps",     "self_replace_steps",
+                                       "cross_replace_max_side",  "self_replace_max_side",
+                                       "equalizer_after_replace", "local_blend_threshold",
+                                       "negative_prompt",         NULL};
+    struct pm_error err = {0};
+    json_t *strange = parse("{\"x\": 1}");
+    assert_fails(pm_json_check_keys(strange, "c.json", many, &err), err,
+                 "unknown key \"x\"; there are \"cross_replace_steps\", \"self_replace_steps\", ");
+    size_t length = strlen(err.message);
+    assert_string_equal(err.message + length - 15, "threshold\", ...");
+    json_decref(strange);
 }
 
 static void the_nearest_word_is_the_one_with_the_fewest_slips(void **state)
@@ -237,6 +254,10 @@ static void the_nearest_word_is_the_one_with_the_fewest_slips(void **state)
     assert_string_equal(pm_nearest_word("cartt", words), "cart");
     assert_string_equal(pm_nearest_word("medow", words), "meadow");
     assert_null(pm_nearest_word("dog", words));
+    static const char *const far[] = {"crop", "inversions", NULL};
+    assert_null(pm_nearest_word("prompt", far));
+    assert_null(pm_nearest_word("iterations", far));
+    assert_string_equal(pm_nearest_word("invresion", far), "inversions");
     assert_null(pm_nearest_word("", words));
     char long_word[128];
     memset(long_word, 'm', sizeof long_word);
@@ -317,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_text_is_janssons_compact_one_with_keys_in_order),
         cmocka_unit_test(a_wrong_value_is_refused_with_what_is_wanted),
         cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_known_one),
+        cmocka_unit_test(a_long_list_of_what_there_is_ends_in_an_ellipsis),
         cmocka_unit_test(the_nearest_word_is_the_one_with_the_fewest_slips),
     };
     return cmocka_run_group_tests(tests, temporary_make, temporary_remove);

@@ -429,7 +429,7 @@ static void inversions_that_do_not_exist_or_cannot_be_so_are_refused(void **stat
     assert_line_refused(IMAGE_LINE("\"inversion\": {\"inner_steps\": 5}, "),
                         "edits.jsonl:17.inversion: \"method\" is missing");
     assert_line_refused(IMAGE_LINE("\"inversion\": {\"method\": \"ddim\", \"epsilon\": 5}, "),
-                        "edits.jsonl:17.inversion: unknown key \"epsilon\"");
+                        "edits.jsonl:17.inversion: unknown key \"epsilon\"; there are \"method\"");
     assert_line_refused(
         IMAGE_LINE("\"inversion\": {\"method\": \"null-text\", \"inner_steps\": 0}, "),
         "edits.jsonl:17.inversion: \"inner_steps\" is 0; it must be from 1 to 10000");

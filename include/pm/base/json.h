@@ -29,7 +29,7 @@ PM_MUST_CHECK bool pm_json_load_python(json_t **out, const char *path, size_t ma
 PM_MUST_CHECK bool pm_json_parse(json_t **out, const char *text, size_t bytes, const char *where,
                                  struct pm_error *err);
 
-/** Refuse keys that are not in @p known (ends with NULL), naming the nearest known one.
+/** Refuse keys that are not in @p known (ends with NULL), naming the nearest known one, or what there is.
  *  Also refuses an @p object that is no object. */
 PM_MUST_CHECK bool pm_json_check_keys(const json_t *object, const char *where,
                                       const char *const *known, struct pm_error *err);
