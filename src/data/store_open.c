@@ -157,11 +157,20 @@ PM_MUST_CHECK static bool check_format(const struct pm_store *store, struct pm_e
                    store->path, (long long)version, STORE_FORMAT_VERSION);
 }
 
+/* Why H5Fopen failed. Its words are taken first: the next call of HDF5 forgets them. */
+static bool cannot_open(const struct pm_store *store, struct pm_error *err)
+{
+    (void)store_fail(err, PM_E_IO, store->path, NULL, "cannot open");
+    if (H5Fis_hdf5(store->path) != 0) return false;
+    return pm_fail(err, PM_E_FORMAT, "%s is not a promptmill store, nor any HDF5 file",
+                   store->path);
+}
+
 bool store_open_file(struct pm_store *store, hid_t access, unsigned flags, struct pm_error *err)
 {
     store_shards_free(store);
     store->file = store->root = H5Fopen(store->path, flags, access);
-    if (store->file < 0) return store_fail(err, PM_E_IO, store->path, NULL, "cannot open");
+    if (store->file < 0) return cannot_open(store, err);
     PM_TRY(check_format(store, err));
     store->shape = (struct pm_store_shape){0};
     PM_TRY(store_shards_find(store, err));
@@ -205,7 +214,7 @@ bool store_open_shard(struct pm_store *shard, const char *group, const char *ind
     shard->file = shard->root =
         H5Fopen(shard->path, writes ? H5F_ACC_RDWR : H5F_ACC_RDONLY, access);
     H5Pclose(access);
-    if (shard->file < 0) return store_fail(err, PM_E_IO, shard->path, NULL, "cannot open");
+    if (shard->file < 0) return cannot_open(shard, err);
     PM_TRY(store_find(&found, shard, group, err));
     if (found) shard->root = H5Gopen2(shard->file, group + 1, H5P_DEFAULT);
     if (!found || shard->root < 0)

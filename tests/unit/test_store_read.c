@@ -234,7 +234,8 @@ static void other_files_and_versions_are_refused(void **state)
     struct pm_store *store;
     struct pm_error err = {0};
     copy_file(broken, __FILE__, SIZE_MAX);
-    assert_fails(pm_store_open_read(&store, broken, &err), err, "file signature not found");
+    assert_fails(pm_store_open_read(&store, broken, &err), err,
+                 "is not a promptmill store, nor any HDF5 file");
     assert_fails(pm_store_open_read(&store, "no/such.h5", &err), err,
                  "cannot open no/such.h5: No such file");
 }
