@@ -233,7 +233,8 @@ static void what_is_no_store_is_not_packed(void **state)
     struct pm_error err = {0};
     const char *copy = temporary_path("copy.h5");
     assert_fails(pm_store_pack("no/such.h5", copy, &options, &report, &err), err, "No such file");
-    assert_fails(pm_store_pack(__FILE__, copy, &options, &report, &err), err, "signature");
+    assert_fails(pm_store_pack(__FILE__, copy, &options, &report, &err), err,
+                 "is not a promptmill store, nor any HDF5 file");
     assert_no_copy();
     assert_fails(pm_store_pack(EXAMPLE_FILE, temporary_path("no/copy.h5"), &options, &report, &err),
                  err, "no/copy.h5: cannot create: No such file or directory");
