@@ -39,8 +39,6 @@ NOT_COUNTED := -O3 -ftree-loop-optimize -fno-profile-arcs -fno-test-coverage
 endif
 ifdef SAN
 CFLAGS   += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1
-# What the address sanitizer finds as well; on the kernels' vectors it takes a quarter of the compile time.
-KERNEL_CFLAGS := -fno-sanitize=object-size
 endif
 
 # The kernels are compiled once for each instruction set; the program chooses at start.
@@ -97,7 +95,7 @@ $(BUILD)/%.o: %.c Makefile deps.mk
 define isa_rule
 $(BUILD)/%.$(1).o: %.c Makefile deps.mk
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(KERNEL_CFLAGS) $$(ISA_$(1)) -DPM_ISA=$(1) -MMD -MP -c $$< -o $$@
+	$$(CC) $$(CPPFLAGS) $$(CFLAGS) $$(ISA_$(1)) -DPM_ISA=$(1) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
